@@ -1,0 +1,68 @@
+"""The 14 CheXpert observations: order, hierarchy, the competition five, and per-observation policies.
+
+Source: Irvin J. et al., *CheXpert: A Large Chest Radiograph Dataset with Uncertainty Labels and Expert
+Comparison*, AAAI 2019, arXiv:1901.07031.
+"""
+
+from typing import Final, Literal
+
+NO_FINDING: Final = "No Finding"
+
+OBSERVATIONS: Final[tuple[str, ...]] = (
+    NO_FINDING,
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+)
+"""The observations in the column order of CheXpert's CSV. Every array of length 14 is in this order."""
+
+COMPETITION: Final[tuple[str, ...]] = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Consolidation",
+    "Edema",
+    "Pleural Effusion",
+)
+"""The five observations that the CheXpert competition scores."""
+
+PARENTS: Final[dict[str, str]] = {
+    "Cardiomegaly": "Enlarged Cardiomediastinum",
+    "Lung Lesion": "Lung Opacity",
+    "Edema": "Lung Opacity",
+    "Consolidation": "Lung Opacity",
+    "Atelectasis": "Lung Opacity",
+    "Pneumonia": "Consolidation",
+}
+"""Child → parent in the labeler's hierarchy (figure 1 of the paper)."""
+
+UncertainPolicy = Literal["ignore", "ones", "zeros", "smooth", "mixed"]
+BlankPolicy = Literal["negative", "ignore"]
+
+MIXED_UNCERTAIN: Final[dict[str, Literal["ignore", "ones", "zeros"]]] = {
+    "Atelectasis": "ones",
+    "Cardiomegaly": "zeros",
+    "Consolidation": "ignore",
+    "Edema": "ones",
+    "Pleural Effusion": "ones",
+}
+"""What `uncertain="mixed"` does with −1; an observation that is not listed is ignored.
+
+For the competition five: the best of U-Ignore, U-Zeros and U-Ones in table 3 of the paper (validation
+AUROC; the differences for Consolidation and Pleural Effusion are within its intervals). The paper does
+not measure the other nine.
+"""
+
+SMOOTH_INTERVAL: Final = (0.55, 0.85)
+"""What `uncertain="smooth"` draws from, uniformly: U-Ones with label smoothing regularisation, Pham H. H.
+et al., *Interpreting chest X-rays via CNNs that exploit hierarchical disease dependencies and uncertainty
+labels*, Neurocomputing 2021, arXiv:1911.06475."""
