@@ -1,0 +1,63 @@
+"""Write a directory of files so that a reader sees the old one or the new one, never half of either."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write one file through a temporary neighbour, fsync and rename."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+        os.fchmod(handle.fileno(), 0o644)  # temporary files are private, kept ones are not
+    Path(handle.name).replace(path)
+
+
+def replace_directory(path: Path, files: Mapping[str, bytes]) -> None:
+    """Make `path` a directory with these files beside the others that it has now.
+
+    The whole is built in a temporary neighbour (what stays is hard-linked), synced, and swapped in by two
+    renames. A crash between the two leaves the former directory as `.NAME.old` beside it.
+
+    Raises:
+        OSError: the disk is full or not writable; `path` is then as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.new-"))
+    try:
+        fresh.chmod(0o755)  # mkdtemp makes it private; a bundle is for everyone who may read its parent
+        if path.exists():
+            shutil.copytree(path, fresh, copy_function=_link, dirs_exist_ok=True)
+        for name, data in files.items():
+            (fresh / name).unlink(missing_ok=True)  # never write through a link into the old directory
+            write_file(fresh / name, data)
+        _sync(fresh)
+        old = path.with_name(f".{path.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        if path.exists():
+            path.rename(old)
+        fresh.rename(path)
+        _sync(path.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copy2(source, target)
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,248 @@
+"""A bundle: one directory that holds everything a model needs to be used and judged.
+
+Required: `bundle.json`, `model.safetensors`, `calibration.json`, `thresholds.json`. Written by `fit` and
+`evaluate` besides: `metrics.json`, `predictions.parquet`, `history.csv`, `curves.png`, `card.md`. Nothing
+in it is ever unpickled.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import pandas as pd
+import torch
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from chexmodel import network as networks
+from chexmodel.atomic import replace_directory
+from chexmodel.calibration import Calibration
+from chexmodel.errors import BundleError
+from chexmodel.labels import OBSERVATIONS, BlankPolicy, UncertainPolicy
+from chexmodel.metrics import Evaluation
+from chexmodel.network import Network
+from chexmodel.preprocessing import Preprocessing
+from chexmodel.thresholds import Threshold
+
+FORMAT_VERSION: Final = 1
+MANIFEST: Final = "bundle.json"
+WEIGHTS: Final = "model.safetensors"
+Dtype = Literal["float16", "float32"]
+_Model = TypeVar("_Model")
+
+
+class Fingerprint(BaseModel):
+    """Which data a model was fitted on: file name and SHA-256 of each CSV, films and patients per split."""
+
+    model_config = ConfigDict(frozen=True)
+
+    files: dict[str, str]
+    films: dict[str, int]
+    patients: dict[str, int]
+    missing_images: int = 0
+
+
+class Policies(BaseModel):
+    """How labels became targets, and which views were used."""
+
+    model_config = ConfigDict(frozen=True)
+
+    uncertain: UncertainPolicy
+    blank: BlankPolicy
+    views: Literal["frontal", "all"]
+
+
+class Manifest(BaseModel):
+    """`bundle.json`. `trained` maps each observation to None, or to the reason why it was not trained."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format_version: int = FORMAT_VERSION
+    name: str
+    created: str
+    code_version: str
+    backbone: str
+    observations: tuple[str, ...] = OBSERVATIONS
+    not_trained: dict[str, str]
+    preprocessing: Preprocessing
+    policies: Policies
+    config: dict[str, Any]
+    seed: int
+    data: Fingerprint
+    weights_dtype: Dtype
+    weights_sha256: str
+
+
+class Metrics(BaseModel):
+    """`metrics.json`: the evaluation of each split, and the command that made it."""
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
+
+    command: str
+    weights_sha256: str
+    splits: dict[str, Evaluation]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that has been read and checked; the larger optional files are read when asked for."""
+
+    path: Path
+    manifest: Manifest
+    network: Network
+    calibrations: list[Calibration]
+    thresholds: list[Threshold]
+
+    @property
+    def trained(self) -> list[bool]:
+        """For each of the 14 observations, whether the model was trained on it."""
+        return [name not in self.manifest.not_trained for name in OBSERVATIONS]
+
+    def metrics(self) -> Metrics:
+        """Read `metrics.json`."""
+        return _parse(self.path, "metrics.json", TypeAdapter(Metrics))
+
+    def predictions(self) -> pd.DataFrame:
+        """Read `predictions.parquet`: split, id, patient, `target NAME` and `logit NAME` per observation."""
+        try:
+            return pd.read_parquet(io.BytesIO(_bytes(self.path, "predictions.parquet")))
+        except (ValueError, OSError) as error:
+            raise _damaged(self.path, "predictions.parquet", error) from error
+
+    def history(self) -> pd.DataFrame:
+        """Read `history.csv`, one row an epoch."""
+        return read_history(self.path)
+
+    def card(self) -> str:
+        """Read `card.md`."""
+        return _bytes(self.path, "card.md").decode("utf-8", errors="replace")
+
+
+def load(path: str | Path) -> Bundle:
+    """Read and check a bundle.
+
+    Args:
+        path: the directory.
+
+    Raises:
+        BundleError: it is missing, incomplete, damaged, of another format, or its weights are not those
+            that the manifest names.
+    """
+    path = Path(path)
+    manifest = read_manifest(path)
+    calibrations = _parse(path, "calibration.json", TypeAdapter(list[Calibration]))
+    thresholds = _parse(path, "thresholds.json", TypeAdapter(list[Threshold]))
+    for name, rows in (("calibration.json", calibrations), ("thresholds.json", thresholds)):
+        if tuple(row.observation for row in rows) != OBSERVATIONS:
+            raise _damaged(path, name, ValueError("it does not list the 14 observations in their order"))
+    return Bundle(path, manifest, load_network(path, manifest), calibrations, thresholds)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read `bundle.json` alone, which is quick."""
+    if not path.is_dir():
+        raise BundleError(
+            f"there is no bundle at {path}: check the path, or train one with `python -m train fit`"
+        )
+    text = _bytes(path, MANIFEST)
+    try:
+        found = json.loads(text).get("format_version")
+    except (ValueError, AttributeError) as error:
+        raise _damaged(path, MANIFEST, error) from error
+    if found != FORMAT_VERSION:
+        raise BundleError(
+            f"bundle {path} has format version {found}, this program reads {FORMAT_VERSION}: "
+            "use the version of the program that wrote it, or train it again"
+        )
+    manifest = _parse(path, MANIFEST, TypeAdapter(Manifest))
+    if manifest.observations != OBSERVATIONS:
+        raise BundleError(f"bundle {path} has other observations than CheXpert's 14: {manifest.observations}")
+    return manifest
+
+
+def load_network(path: Path, manifest: Manifest) -> Network:
+    """Build the network and load its weights as fp32, in evaluation mode, without gradients."""
+    data = _bytes(path, WEIGHTS)
+    if hashlib.sha256(data).hexdigest() != manifest.weights_sha256:
+        raise BundleError(
+            f"the weights of bundle {path} are not those that its {MANIFEST} names (SHA-256 differs): "
+            "the file is damaged or was replaced; copy the bundle again"
+        )
+    network = networks.build(manifest.backbone, pretrained=False)
+    try:
+        network.load_state_dict(load_tensors(data), strict=True)
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise _damaged(path, WEIGHTS, error) from error
+    return network.float().eval().requires_grad_(False)
+
+
+def read_history(path: Path) -> pd.DataFrame:
+    """Read `history.csv` of a run directory, finished or not."""
+    try:
+        return pd.read_csv(io.BytesIO(_bytes(path, "history.csv")))
+    except (ValueError, pd.errors.ParserError) as error:
+        raise _damaged(path, "history.csv", error) from error
+
+
+def weights_bytes(network: Network, dtype: Dtype) -> bytes:
+    """Write the weights as safetensors: matrices and filters in `dtype`, vectors (batch norm, biases) fp32.
+
+    Raises:
+        BundleError: a weight is not finite, or does not fit into float16.
+    """
+    tensors = {}
+    for name, value in network.state_dict().items():
+        small = value.is_floating_point() and value.ndim > 1
+        tensors[name] = value.to(getattr(torch, dtype) if small else value.dtype).contiguous().clone().cpu()
+        if not torch.isfinite(tensors[name]).all():
+            raise BundleError(
+                f"weight {name} is not finite as {dtype}: the training diverged, or use float32"
+            )
+    return save_tensors(tensors)
+
+
+def save(path: str | Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a bundle, all or none; the other files that it has stay.
+
+    Raises:
+        BundleError: the disk is full or not writable.
+    """
+    try:
+        replace_directory(Path(path), files)
+    except OSError as error:
+        raise BundleError(f"bundle {path} can't be written: {error}. Nothing in it was changed") from error
+
+
+def to_json(value: Any, kind: Any) -> bytes:
+    """Serialise a pydantic model or list of them, indented, NaN as null."""
+    return TypeAdapter(kind).dump_json(value, indent=2) + b"\n"
+
+
+def _bytes(path: Path, name: str) -> bytes:
+    try:
+        return (path / name).read_bytes()
+    except OSError as error:
+        maker = f"run `python -m train fit … --out {path}`"
+        if name not in (MANIFEST, WEIGHTS, "history.csv", "curves.png"):
+            maker = f"run `python -m train evaluate {path} --data DIR`"
+        raise BundleError(f"bundle {path} lacks {name}: {maker}, or copy the bundle again") from error
+
+
+def _parse(path: Path, name: str, kind: TypeAdapter[_Model]) -> _Model:
+    try:
+        return kind.validate_json(_bytes(path, name))
+    except ValidationError as error:
+        raise _damaged(path, name, error) from error
+
+
+def _damaged(path: Path, name: str, error: Exception) -> BundleError:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return BundleError(
+        f"{name} of bundle {path} is damaged ({first}): copy the bundle again, or write it anew"
+    )

@@ -1,0 +1,127 @@
+"""Stored DICOM values → [0, 1]: modality LUT or rescale, VOI LUT or window, inversion, padding, colour."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.pixels.processing import apply_color_lut
+
+from chexmodel.film import Pixels, white_of
+
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as JPEG and Pillow have it
+
+
+class Toned(NamedTuple):
+    """pixels (H, W) in [0, 1], bone white; what was done; what to warn of; the window applied, if any."""
+
+    pixels: Pixels
+    actions: list[str]
+    warnings: list[str]
+    window: str | None
+
+
+def colour_tone(stored: NDArray[Any], header: Dataset) -> Toned:
+    """Turn RGB values (H, W, 3), or palette indices (H, W), to grey."""
+    photometric, white = header.PhotometricInterpretation, 2**header.BitsStored - 1
+    if photometric == "PALETTE COLOR":
+        stored = apply_color_lut(stored, header)
+        white = np.iinfo(stored.dtype).max
+    grey = np.clip(stored.astype(np.float32) @ _LUMA / white, 0, 1)
+    return Toned(grey, [f"converted {photometric} to grey"], [], None)
+
+
+def monochrome_tone(stored: NDArray[Any], header: Dataset) -> Toned:
+    """Bring stored integers (H, W) of MONOCHROME1 or MONOCHROME2 to [0, 1] as the header asks.
+
+    Values are rescaled, windowed, inverted; padding counts for no range and ends up black.
+    """
+    padding = _padding(stored, header)
+    values, actions = _rescale(stored, header)
+    pixels, window, warnings = _window(values, header)
+    if window is not None:
+        actions.append(f"applied {window}")
+    elif header.BitsStored <= 8 and not actions and values.min() >= 0:
+        pixels = np.minimum(values / np.float32(2**header.BitsStored - 1), 1)
+    else:
+        real = values if padding is None else values[~padding]
+        low, high = float(real.min()), float(real.max())
+        pixels = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
+        actions.append(f"stretched its own range {low:g} to {high:g} over black to white: there is no window")
+    if header.PhotometricInterpretation == "MONOCHROME1":
+        pixels = 1 - pixels
+        actions.append("inverted MONOCHROME1")
+    if padding is not None:
+        pixels[padding] = 0
+        actions.append("blackened the padding")
+    return Toned(pixels, actions, warnings, window)
+
+
+def _padding(stored: NDArray[Any], header: Dataset) -> NDArray[np.bool_] | None:
+    """Return where the film is padding, or None where no pixel or every pixel would be."""
+    value = header.get("PixelPaddingValue")
+    if value is None:
+        return None
+    limit = header.get("PixelPaddingRangeLimit")
+    low, high = sorted((int(value), int(value if limit is None else limit)))
+    mask = (stored >= low) & (stored <= high)
+    return mask if mask.any() and not mask.all() else None
+
+
+def _rescale(stored: NDArray[Any], header: Dataset) -> tuple[Pixels, list[str]]:
+    """Apply the modality LUT, or slope and intercept; no action where there is nothing to do."""
+    values = stored.astype(np.float32)
+    if sequence := header.get("ModalityLUTSequence"):
+        table, first = _table(sequence[0], header)
+        return _look_up(values, table, first), ["applied the modality LUT"]
+    slope, intercept = _first(header, "RescaleSlope", 1.0), _first(header, "RescaleIntercept", 0.0)
+    if (slope, intercept) == (1, 0):
+        return values, []
+    values *= np.float32(slope)
+    values += np.float32(intercept)
+    return values, [f"applied rescale slope {slope:g} intercept {intercept:g}"]
+
+
+def _window(values: Pixels, header: Dataset) -> tuple[Pixels, str | None, list[str]]:
+    """Apply the VOI LUT or the first window: pixels in [0, 1], its name (None: not applied), warnings."""
+    if sequence := header.get("VOILUTSequence"):
+        table, first = _table(sequence[0], header)
+        table /= np.float32(white_of(table.max()))
+        return _look_up(values, table, first), f"VOI LUT of {table.size} entries", []
+    if header.get("WindowCenter") is None or header.get("WindowWidth") is None:
+        return values, None, []
+    centre, width = _first(header, "WindowCenter", 0.0), _first(header, "WindowWidth", 0.0)
+    function = str(header.get("VOILUTFunction") or "LINEAR").upper()
+    if width < 1 if function == "LINEAR" else width <= 0:
+        return values, None, [f"the header's window of width {width:g} is invalid and was ignored"]
+    name = f"center {centre:g}, width {width:g}" + ("" if function == "LINEAR" else f" ({function})")
+    if function == "SIGMOID":
+        return 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -80, 80))), name, []
+    if function == "LINEAR":  # PS3.3 C.11.2.1.2.1: half a grey value off, by definition
+        centre, width = centre - 0.5, max(width - 1, 1e-6)
+    pixels = (values - np.float32(centre)) / np.float32(width)
+    pixels += np.float32(0.5)
+    return np.clip(pixels, 0, 1, out=pixels), name, []
+
+
+def _table(item: Dataset, header: Dataset) -> tuple[Pixels, int]:
+    """Return a LUT's entries as float32 (n,) and the value that its first entry stands for."""
+    entries, first, bits = (int(value) for value in item.LUTDescriptor)
+    count = entries & 0xFFFF or 2**16  # 0 stands for 65,536, and a signed header makes large counts negative
+    data = item.LUTData
+    if isinstance(data, bytes):
+        wide = "<u2" if header.original_encoding[1] else ">u2"
+        data = np.frombuffer(data, "u1" if bits == 8 and len(data) < 2 * count else wide)
+    return np.array(data, dtype=np.float32).ravel()[:count], first
+
+
+def _look_up(values: Pixels, table: Pixels, first: int) -> Pixels:
+    index = np.clip(np.rint(values) - first, 0, table.size - 1).astype(np.intp)
+    pixels: Pixels = table[index]
+    return pixels
+
+
+def _first(header: Dataset, keyword: str, default: float) -> float:
+    """Return the number, or the first of several."""
+    value = header.get(keyword)
+    return default if value is None else float(np.ravel(np.asarray(value, dtype=float))[0])

@@ -1,0 +1,116 @@
+"""Where a score comes from: class activation maps, and how they are painted.
+
+For a network that ends in average pooling and a linear layer, the class activation map (Zhou B. et al.,
+CVPR 2016, arXiv:1512.04150) equals Grad-CAM (Selvaraju R. et al., ICCV 2017, arXiv:1610.02391) up to the
+positive factor h·w and the final ReLU, and its mean plus the bias is the logit: the map splits the
+log-odds over the image. It is kept signed and unnormalised; normalising is a matter of painting.
+"""
+
+import threading
+from typing import Final, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from chexmodel.network import Network
+
+Method = Literal["Grad-CAM", "Grad-CAM++", "LayerCAM", "HiResCAM", "EigenCAM"]
+METHODS: Final[tuple[Method, ...]] = get_args(Method)
+EXACT: Final[Method] = "Grad-CAM"
+"""The method computed in one pass with a unit (raw log-odds); the others are relative, 0 to 1."""
+
+
+def class_activation_maps(features: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Grad-CAM of every observation as one matrix product: `cam[k] = Σ_c w[k,c]·F[c]`.
+
+    Args:
+        features: (B, C, h, w), the last feature map.
+        weight: (K, C), of the linear layer.
+
+    Returns:
+        (B, K, h, w) in log-odds, signed, unnormalised: `cam.mean((2, 3)) + bias` is the logit.
+    """
+    return torch.einsum("kc,bchw->bkhw", weight, features)
+
+
+class _Logits(nn.Module):
+    """The network as the grad-cam package expects it: one tensor out."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(images)[0]
+        return logits
+
+
+_hooks = threading.Lock()
+
+
+def relative_map(network: Network, image: torch.Tensor, observation: int, *, method: Method) -> torch.Tensor:
+    """Map of one observation by the grad-cam package.
+
+    Grad-CAM++ (arXiv:1710.11063), LayerCAM (Jiang P.-T. et al., TIP 2021), HiResCAM (arXiv:2011.08891)
+    and EigenCAM (arXiv:2008.00299; the first principal component of the features, the same for every
+    observation). The package listens through hooks and needs gradients, both of which belong to the
+    network and not to the call: one caller at a time.
+
+    Args:
+        network: in evaluation mode; its parameters' gradients are not touched.
+        image: (3, H, W), normalised.
+        observation: index of the logit.
+        method: any but the one-pass "Grad-CAM", which `class_activation_maps` computes exactly.
+
+    Returns:
+        (H, W) in [0, 1], stretched by the package to its own maximum: shape, not strength.
+    """
+    from pytorch_grad_cam import EigenCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    kinds = {"Grad-CAM++": GradCAMPlusPlus, "LayerCAM": LayerCAM, "HiResCAM": HiResCAM, "EigenCAM": EigenCAM}
+    with _hooks, torch.enable_grad(), kinds[method](_Logits(network), [network.features]) as cam:
+        batch = image.detach().clone().unsqueeze(0).requires_grad_(True)
+        grey = cam(input_tensor=batch, targets=[ClassifierOutputTarget(observation)])
+    return torch.from_numpy(np.array(grey[0], dtype=np.float32))
+
+
+def strength(maps: NDArray[np.floating]) -> float:
+    """Scale on which the maps of one film are painted: the largest positive value of any observation.
+
+    One scale for all findings of a film: a map stretched to its own maximum makes weak evidence look strong.
+
+    Args:
+        maps: (K, h, w) in log-odds; NaN rows (not trained) are passed over.
+
+    Returns:
+        Log-odds, > 0; 1 where no map is positive anywhere.
+    """
+    peak = float(np.nanmax(maps)) if np.isfinite(maps).any() else 0.0
+    return peak if peak > 0 else 1.0
+
+
+def paint(film: NDArray[np.float32], heat: NDArray[np.floating], *, alpha: float) -> NDArray[np.uint8]:
+    """Lay a heat map over a film; where there is no heat, the film's grey values stay as they are.
+
+    The colour map is inferno (perceptually uniform); opacity grows with the heat up to `alpha`, so that a
+    cold region is the film itself and not the film under a blue veil.
+
+    Args:
+        film: (H, W) in [0, 1].
+        heat: (H, W); at or below 0 is nothing, 1 and above is full colour.
+        alpha: opacity of full heat, in [0, 1].
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    from matplotlib import colormaps
+
+    level = np.clip(heat, 0.0, 1.0).astype(np.float32)
+    # The darkest third of inferno is black on a dark film: start where it shows.
+    colour = colormaps["inferno"](0.3 + 0.7 * level)[..., :3].astype(np.float32)
+    opacity = (alpha * level)[..., None]
+    mixed = film[..., None] * (1.0 - opacity) + colour * opacity
+    return np.round(mixed * 255.0).astype(np.uint8)

@@ -1,0 +1,155 @@
+"""The network: feature extractor → global average pooling → one linear layer.
+
+This form is what makes the explanation exact: with the last feature map F and the linear layer (w, b),
+`logit[k] = mean_xy(Σ_c w[k,c]·F[c]) + b[k]`. A backbone that ends otherwise is refused.
+"""
+
+import difflib
+from pathlib import Path
+
+import timm
+import torch
+from torch import nn
+
+from chexmodel.errors import BundleError
+from chexmodel.labels import OBSERVATIONS
+
+_PROBE_SIDE = 96  # px; enough for a stride of 32 to leave a map of several cells
+
+
+class Network(nn.Module):
+    """A timm backbone, average pooling and a linear layer.
+
+    `forward` takes (B, 3, H, W) normalised images and gives (logits (B, K), features (B, C, h, w)).
+    `features` is an identity through which the last feature map passes: the place where other
+    explanation methods may listen, whatever the backbone calls its last layer.
+    """
+
+    def __init__(self, backbone: nn.Module, channels: int, observations: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.features = nn.Identity()
+        self.head = nn.Linear(channels, observations)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (logits (B, K), features (B, C, h, w)) of (B, 3, H, W) normalised images."""
+        features = self.features(self.backbone.forward_features(images))  # type: ignore[operator]
+        return self.head(features.mean(dim=(2, 3))), features
+
+
+def build(
+    backbone: str,
+    *,
+    pretrained: bool | Path = False,
+    observations: int = len(OBSERVATIONS),
+) -> Network:
+    """Make a network on a timm backbone.
+
+    Args:
+        backbone: name of a timm model that ends in average pooling and a linear layer.
+        pretrained: True downloads timm's ImageNet weights; a path loads that local file; False
+            starts from random weights.
+        observations: number of logits, K.
+
+    Returns:
+        The network in training mode.
+
+    Raises:
+        BundleError: unknown backbone, one whose maps would not add up to the logit, weights that can't
+            be had or do not fit.
+    """
+    # Checked first: create_model would take "hf-hub:…" too and fetch what a stranger's bundle names.
+    if not timm.is_model(backbone.split(".")[0]):
+        near = ", ".join(difflib.get_close_matches(backbone, timm.list_models(), n=4)) or "timm.list_models()"
+        raise BundleError(f"timm has no backbone {backbone!r}; the nearest: {near}")
+    try:
+        body = timm.create_model(backbone, pretrained=pretrained is True, num_classes=0)
+    except RuntimeError as error:
+        raise BundleError(f"backbone {backbone!r} can't be made: {error}") from error
+    except OSError as error:
+        raise BundleError(
+            f"the ImageNet weights of {backbone!r} can't be downloaded ({type(error).__name__}): connect to "
+            "the network, give a local file (--weights FILE), or start from random weights (--weights none)"
+        ) from error
+    _require_average_pooling(body, backbone)
+    if isinstance(pretrained, Path):
+        load_backbone_weights(body, pretrained)
+    return Network(body, body.num_features, observations)
+
+
+def input_normalisation(network: Network) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per RGB channel (0–1 scale) with which the backbone was pretrained."""
+    config = network.backbone.pretrained_cfg
+    return tuple(config["mean"]), tuple(config["std"])  # type: ignore[index, arg-type]
+
+
+def load_backbone_weights(backbone: nn.Module, file: Path) -> None:
+    """Load a local state dict (.safetensors, .pth, .pt) into a headless backbone.
+
+    Names are matched where they agree; a file of the same network under other names is matched in order,
+    tensor by tensor, and every shape has to agree. The classifier of the file is left out.
+
+    Raises:
+        BundleError: the file is missing, unreadable or of another network.
+    """
+    if not file.is_file():
+        raise BundleError(f"weights file {file} does not exist: check --weights")
+    try:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            given = load_file(file)
+        else:
+            given = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise BundleError(
+            f"weights file {file} can't be read as a state dict ({type(error).__name__}: {error}); "
+            "save it with torch.save(model.state_dict(), FILE) or as safetensors"
+        ) from error
+    wanted = backbone.state_dict()
+    if wanted.keys() <= given.keys():
+        chosen = {name: given[name] for name in wanted}
+    else:
+        # Counters of batches are not written by every tool and say nothing about the weights.
+        names = [name for name in wanted if not name.endswith("num_batches_tracked")]
+        tensors = [value for name, value in given.items() if not name.endswith("num_batches_tracked")]
+        chosen = {**wanted, **dict(zip(names, tensors, strict=False))}
+        if len(tensors) < len(names):
+            raise BundleError(
+                f"weights file {file} has {len(tensors)} tensors, the backbone needs {len(names)}"
+            )
+    for name, value in chosen.items():
+        if value.shape != wanted[name].shape:
+            raise BundleError(
+                f"weights file {file} does not fit: {name} is {tuple(value.shape)}, "
+                f"the backbone needs {tuple(wanted[name].shape)}"
+            )
+    backbone.load_state_dict(chosen, strict=True)
+
+
+def _require_average_pooling(backbone: nn.Module, name: str) -> None:
+    """Refuse a backbone whose pooled output is not the plain mean of its last feature map."""
+    reason = ""
+    was_training = backbone.training
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            backbone.eval()
+            probe = torch.rand(1, 3, _PROBE_SIDE, _PROBE_SIDE)
+            features = backbone.forward_features(probe)  # type: ignore[operator]
+            if features.ndim != 4:
+                reason = f"its features have {features.ndim} dimensions, not (B, C, h, w)"
+            else:
+                pooled = backbone.forward_head(features)  # type: ignore[operator]
+                mean = features.mean(dim=(2, 3))
+                if pooled.shape != mean.shape or not torch.allclose(pooled, mean, rtol=1e-4, atol=1e-5):
+                    reason = "what it gives to its classifier is not the plain mean of its last feature map"
+    except (AssertionError, RuntimeError, ValueError) as error:
+        reason = f"it does not take images of any size ({error})"
+    finally:
+        backbone.train(was_training)
+    if reason:
+        raise BundleError(
+            f"backbone {name!r} is refused: {reason}, so a map over the image would not add up to the logit. "
+            "Choose one that ends in average pooling and a linear layer, for example densenet121, resnet50, "
+            "tf_efficientnet_lite0 or regnety_016"
+        )

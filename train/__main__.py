@@ -1,0 +1,57 @@
+"""Train and judge from the shell: `python -m train COMMAND`."""
+
+import sys
+from collections.abc import Sequence
+
+import tyro
+from tyro.extras import SubcommandApp
+
+from chexmodel.errors import ChexError
+from train.config import EvaluateConfig, FitConfig
+
+app = SubcommandApp()
+
+
+@app.command(name="fit")
+def _fit(config: tyro.conf.OmitArgPrefixes[FitConfig]) -> None:
+    """Train a classifier and write its bundle; `evaluate` completes it."""
+    from train.fit import fit
+
+    fit(config)
+
+
+@app.command(name="evaluate")
+def _evaluate(config: tyro.conf.OmitArgPrefixes[EvaluateConfig]) -> None:
+    """Fit calibration and thresholds on validation, score the test split once, complete the bundle."""
+    from train.evaluate import evaluate
+
+    evaluate(config)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0; 2 after an expected error, which is a sentence on stderr; 130 after Ctrl-C.
+    """
+    try:
+        app.cli(prog="python -m train", description="Train and judge a classifier.", args=arguments)
+    except ChexError as error:
+        print(_sentence(error), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _sentence(error: ChexError) -> str:
+    """Drop the traceback that a loading process puts around its error's own words."""
+    text = str(error).strip()
+    if "Original Traceback" in text:
+        text = text.splitlines()[-1].partition(": ")[2]
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""The model card: what a bundle was made from, for what, how well it reads, and what it can't do.
+
+After Mitchell M. et al., *Model Cards for Model Reporting*, FAT* 2019, arXiv:1810.03993.
+"""
+
+import json
+import shlex
+from collections.abc import Iterable
+
+from chexmodel.bundle import Manifest, Metrics
+from chexmodel.metrics import Average, Estimate, Evaluation
+from chexmodel.thresholds import Threshold
+from train.config import MACHINE, FitConfig
+
+_INTENDED = """\
+Research and teaching. **Not a medical device**: not for diagnosis, triage or any decision about a patient.
+Scores say how much a film resembles films that were labelled so, not whether a finding is there. A film
+from another hospital, machine, age group or projection may be read worse than the figures here say."""
+
+
+def write_card(manifest: Manifest, metrics: Metrics, thresholds: list[Threshold], config: FitConfig) -> str:
+    """Write `card.md`: every figure in it is in the bundle's other files."""
+    test = metrics.splits["test"]
+    parts = [
+        f"# {manifest.name}",
+        config.description,
+        "## Intended use",
+        _INTENDED,
+        "## Data",
+        _data(manifest),
+        "## Training",
+        f"`{manifest.backbone}` at {manifest.preprocessing.size} px, seed {manifest.seed}, "
+        f"code {manifest.code_version}, {manifest.created}. Weights {manifest.weights_dtype}, "
+        f"SHA-256 `{manifest.weights_sha256}`.",
+        f"```\n{_fit_command(manifest)}\n{metrics.command}\n```",
+        f"## Scores on the test split ({test.films:,} films of {test.patients:,} patients)",
+        _scores(test),
+        _averages(test),
+        _reading(test),
+        "## Operating points",
+        _operating_points(thresholds),
+        "## Limits",
+        _limits(manifest, test),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def number(value: float) -> str:
+    """Two decimals, or a dash where a value is undefined."""
+    return "—" if value != value else f"{value:.2f}"
+
+
+def interval(estimate: Estimate | Average) -> str:
+    """Value with its 95 % interval."""
+    if estimate.value != estimate.value:
+        return "—"
+    return f"{number(estimate.value)} ({number(estimate.low)}–{number(estimate.high)})"
+
+
+def _table(header: list[str], rows: Iterable[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _data(manifest: Manifest) -> str:
+    films, patients = manifest.data.films, manifest.data.patients
+    rows = [[split, f"{films[split]:,}", f"{patients[split]:,}"] for split in films]
+    files = ", ".join(f"`{name}` (SHA-256 `{digest}`)" for name, digest in manifest.data.files.items())
+    policies = manifest.policies
+    missing = manifest.data.missing_images
+    return "\n\n".join(
+        [
+            _table(["split", "films", "patients"], rows),
+            f"Files: {files}. Split by patient; {policies.views} films. Uncertain labels (−1): "
+            f"{policies.uncertain} in training, masked in every score. Blanks: {policies.blank}."
+            + (f" Left out: {missing:,} films that were missing." if missing else ""),
+        ]
+    )
+
+
+def _fit_command(manifest: Manifest) -> str:
+    """Rebuild the command line from the configuration: the options that differ from the defaults."""
+    hidden = MACHINE | {"description"}
+    defaults = json.loads(FitConfig(data=".", out=".").model_dump_json(exclude=hidden))  # type: ignore[arg-type]
+    words = ["python", "-m", "train", "fit", "--data", "DIR", "--out", f"runs/{manifest.name}"]
+    for name, value in manifest.config.items():
+        if name in hidden or value == defaults[name]:
+            continue
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif isinstance(value, dict):
+            words += [f"--{flag}", *(str(word) for pair in value.items() for word in pair)]
+        else:
+            words += [f"--{flag}", str(value)]
+    return shlex.join(words)
+
+
+def _scores(test: Evaluation) -> str:
+    rows = []
+    for score in test.scores:
+        if score.undefined:
+            counted = [str(score.positives), str(score.negatives), str(score.masked)]
+            rows.append([score.observation, *counted, f"undefined: {score.undefined}", *["—"] * 5])
+            continue
+        rows.append(
+            [
+                score.observation,
+                *(str(count) for count in (score.positives, score.negatives, score.masked)),
+                interval(score.auroc),
+                interval(score.average_precision),
+                number(score.precision.value),
+                number(score.recall.value),
+                interval(score.f1),
+                number(score.f1_constant_yes),
+            ]
+        )
+    header = ["observation", "positives", "negatives", "masked", "AUROC", "average precision"]
+    return _table([*header, "precision", "recall", "F1", "F1 of a constant yes"], rows)
+
+
+def _averages(test: Evaluation) -> str:
+    rows = []
+    for name, average in test.macro.items():
+        distinct = test.macro_distinct[name]
+        rows.append(
+            [
+                name.replace("_", " ").replace("auroc", "AUROC"),
+                f"{interval(average)} over {average.observations}",
+                f"{interval(distinct)} over {distinct.observations}",
+            ]
+        )
+    text = _table(["macro average", "plain", "equivalent labels as one"], rows)
+    if test.equivalent:
+        groups = "; ".join(", ".join(group) for group in test.equivalent)
+        text += (
+            "\n\nOn these films the following have the same or the complementary labels, and a plain macro "
+            f"average counts them several times: {groups}."
+        )
+    return text
+
+
+def _reading(test: Evaluation) -> str:
+    return (
+        f"95 % intervals: percentile bootstrap over patients, {test.bootstrap:,} resamples. A constant "
+        "answer has AUROC 0.50 and, answering yes, the F1 of the last column; average precision is to be "
+        "read against the share of positives. With a handful of positives an interval says little, and the "
+        "bootstrap understates it."
+    )
+
+
+def _operating_points(thresholds: list[Threshold]) -> str:
+    rows = [
+        [
+            point.observation,
+            f"{point.value:.3f}",
+            point.rule,
+            f"{point.split}: {point.positives} positives, {point.negatives} negatives",
+            point.reason or "",
+        ]
+        for point in thresholds
+    ]
+    return _table(["observation", "threshold", "rule", "fitted on", "why a default"], rows)
+
+
+def _limits(manifest: Manifest, test: Evaluation) -> str:
+    lines = [
+        "Labels mined from reports are noisy; the scores are against such labels unless the data say more.",
+        "Heatmaps show where a score came from. How well they mark a finding has not been measured.",
+        "Nothing checks that the input is an upright frontal chest film.",
+    ]
+    if manifest.not_trained:
+        names = "; ".join(f"{name} ({reason})" for name, reason in manifest.not_trained.items())
+        lines.insert(0, f"Not trained in this model: {names}.")
+    weak = [s.observation for s in test.scores if not s.undefined and s.auroc.low <= 0.5]
+    if weak:
+        lines.insert(1, f"No skill shown (the AUROC's interval reaches 0.50): {', '.join(weak)}.")
+    return "\n".join(f"- {line}" for line in lines)

@@ -1,0 +1,106 @@
+"""What a training run is asked to do: one typed, frozen model, saved in each run and each bundle."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from chexmodel.bundle import Dtype
+from chexmodel.calibration import CalibrationMethod
+from chexmodel.labels import OBSERVATIONS, BlankPolicy, UncertainPolicy
+from chexmodel.thresholds import Rule
+from chexmodel.weighting import FACTOR_CAP, POS_WEIGHT_CAP, RARE_PREVALENCE
+
+MACHINE = frozenset({"data", "out", "resume", "workers", "accelerator", "devices", "num_nodes"})
+"""Fields that say where and on what a run happens: they may differ when it is resumed."""
+
+
+class FitConfig(BaseModel):
+    """Train a classifier and write its bundle."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data: Annotated[Path, Field(description="Directory with train.csv (and valid.csv) in CheXpert's layout.")]
+    out: Annotated[Path, Field(description="Directory of the run, for example runs/NAME.")]
+    resume: Annotated[bool, Field(description="Go on from the last checkpoint in --out.")] = False
+
+    backbone: Annotated[str, Field(description="timm model ending in average pooling.")] = "densenet121"
+    weights: Annotated[str, Field(description="imagenet (downloaded), none, or a file.")] = "imagenet"
+    image_size: Annotated[int, Field(ge=32, le=1024, description="Side of the input, px.")] = 224
+
+    views: Annotated[Literal["frontal", "all"], Field(description="Films to use.")] = "frontal"
+    uncertain: Annotated[UncertainPolicy, Field(description="What −1 becomes in training.")] = "ignore"
+    blank: Annotated[BlankPolicy, Field(description="What a blank becomes.")] = "negative"
+    validation: Annotated[float, Field(gt=0, lt=1, description="Share of the patients of train.csv.")] = 0.1
+    test: Annotated[
+        float, Field(gt=0, lt=1, description="Share of the patients; used only without a valid.csv.")
+    ] = 0.1
+    skip_missing: Annotated[bool, Field(description="Train without the films that are missing.")] = False
+
+    gamma: Annotated[float, Field(ge=0, description="Focusing exponent of the focal loss.")] = 2.0
+    pos_weight: Annotated[bool, Field(description="Weigh positives by neg / pos.")] = True
+    pos_weight_cap: Annotated[float, Field(ge=1, description="Largest such weight.")] = POS_WEIGHT_CAP
+    sampler: Annotated[Literal["weighted", "shuffle"], Field(description="How an epoch is drawn.")] = (
+        "weighted"
+    )
+    rare: Annotated[float, Field(gt=0, le=1, description="Prevalence below this is rare.")] = RARE_PREVALENCE
+    factor_cap: Annotated[float, Field(ge=1, description="Largest sampling factor.")] = FACTOR_CAP
+    factors: Annotated[
+        dict[str, float], Field(description="Sampling factors to set by hand: NAME FACTOR …, each ≥ 1.")
+    ] = {}
+
+    epochs: Annotated[int, Field(ge=1, description="Passes over as many films as the split has.")] = 10
+    batch_size: Annotated[int, Field(ge=1, description="Films per step and device.")] = 32
+    learning_rate: Annotated[float, Field(gt=0, description="Peak of the one-cycle schedule.")] = 3e-4
+    weight_decay: Annotated[float, Field(ge=0, description="Of AdamW.")] = 1e-2
+    gradient_clip: Annotated[float, Field(ge=0, description="Largest gradient norm; 0 is off.")] = 1.0
+    patience: Annotated[int, Field(ge=1, description="Epochs without a better AUROC before stopping.")] = 5
+    rotation: Annotated[float, Field(ge=0, le=45, description="Augmentation: largest angle, degrees.")] = 7.0
+    shift: Annotated[float, Field(ge=0, lt=0.5, description="Augmentation: shift, share of the side.")] = 0.05
+    zoom: Annotated[float, Field(ge=0, lt=0.5, description="Augmentation: change of scale.")] = 0.1
+    contrast: Annotated[float, Field(ge=0, lt=1, description="Augmentation: brightness, contrast.")] = 0.15
+    horizontal_flip: Annotated[
+        bool, Field(description="Augmentation: mirror half of the films. Puts hearts on the wrong side.")
+    ] = False
+
+    description: Annotated[
+        str, Field(description="What the model card says of the data and the purpose.")
+    ] = ""
+    seed: Annotated[int, Field(ge=0, description="Of the split, the draws and the weights.")] = 0
+    workers: Annotated[int, Field(ge=0, description="Processes that load films.")] = 2
+    accelerator: Annotated[str, Field(description="Lightning's: auto, cpu, gpu, mps …")] = "auto"
+    devices: Annotated[str, Field(description="Lightning's: auto, a number, or a list.")] = "auto"
+    num_nodes: Annotated[int, Field(ge=1, description="Lightning's: machines.")] = 1
+    precision: Annotated[
+        str, Field(description="Lightning's; auto is bf16-mixed or 16-mixed on a GPU, else 32-true.")
+    ] = "auto"
+    weights_dtype: Annotated[Dtype, Field(description="Of the matrices in the bundle.")] = "float16"
+
+    @field_validator("factors")
+    @classmethod
+    def _observations(cls, factors: dict[str, float]) -> dict[str, float]:
+        unknown = sorted(set(factors) - set(OBSERVATIONS))
+        if unknown or any(value < 1 for value in factors.values()):
+            raise ValueError(f"factors must be ≥ 1 and name an observation; unknown: {unknown or 'none'}")
+        return factors
+
+
+class EvaluateConfig(BaseModel):
+    """Fit calibration and thresholds on validation, then score the test split once."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bundle: Annotated[Path, tyro.conf.Positional, Field(description="Directory of the run or bundle.")]
+    data: Annotated[Path, Field(description="The directory that it was trained on.")]
+    rule: Annotated[Rule, Field(description="Threshold: best F1, Youden's J, or a sensitivity.")] = "f1"
+    sensitivity: Annotated[
+        float, Field(gt=0, le=1, description="To reach on validation, with --rule sensitivity.")
+    ] = 0.9
+    calibration: Annotated[
+        CalibrationMethod, Field(description="Slope and intercept, or a temperature alone.")
+    ] = "platt"
+    bootstrap: Annotated[int, Field(ge=0, description="Resamples of patients for the intervals.")] = 1000
+    seed: Annotated[int, Field(ge=0, description="Of the resampling.")] = 0
+    batch_size: Annotated[int, Field(ge=1, description="Films at a time.")] = 32
+    workers: Annotated[int, Field(ge=0, description="Processes that load films.")] = 2
