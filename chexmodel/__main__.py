@@ -4,17 +4,20 @@ A command is one function below: tyro makes its options and `--help` from the si
 Commands import what they need themselves, so that `--help` answers at once.
 """
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import tyro
 from tyro.extras import SubcommandApp
 
-from chexmodel.errors import ChexError, DatasetError
+from chexmodel.errors import ChexError
 
 app = SubcommandApp()
+
+SHIPPED: Final = Path(__file__).resolve().parent.parent / "assets" / "models" / "demo"
 
 _Data = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CSV_OR_DIR")]
 _Out = Annotated[Path | None, tyro.conf.arg(metavar="FILE.json")]
@@ -41,11 +44,50 @@ def statistics(data: _Data, out: _Out = None) -> None:
     print(result.states().to_string(formatters=["{:,}".format] * 4))
     print(f"{result.films:,} films of {result.patients:,} patients in {result.studies:,} studies")
     if out is not None:
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise DatasetError(f"{out} can't be written ({error.strerror}): give another --out") from None
+        _write(out, (result.model_dump_json(indent=1) + "\n").encode())
+
+
+@app.command
+def read(
+    image: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")],
+    model: Annotated[Path, tyro.conf.arg(metavar="BUNDLE")] = SHIPPED,
+    csv: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None,
+    overlay: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None,
+    finding: str | None = None,
+    alpha: float = 0.55,
+) -> None:
+    """Read one film: a score per finding against its threshold. For research and teaching only.
+
+    Args:
+        image: a PNG, JPEG, TIFF or DICOM file, up to 50 MB.
+        model: the bundle to read with.
+        csv: also write the findings as a table. Default: not written.
+        overlay: also write the film with the heatmap of one finding, at its size. Default: not written.
+        finding: whose heatmap. Default: the finding with the highest score.
+        alpha: opacity of the strongest evidence, 0 to 1.
+    """
+    from chexmodel.predictor import Predictor
+
+    prediction = Predictor.from_bundle(model).predict(image)
+    table = prediction.frame()
+    ranked = table.sort_values("probability", ascending=False, na_position="last")
+    print(ranked.to_string(index=False, float_format="{:.3f}".format, na_rep="—"))
+    for remark in (*prediction.audit.actions, *prediction.warnings):
+        print(f"note: {remark}", file=sys.stderr)
+    if csv is not None:
+        _write(csv, table.to_csv(index=False).encode())
+    if overlay is not None:
+        picture = io.BytesIO()
+        prediction.overlay(finding or ranked["observation"].iloc[0], alpha).save(picture, format="PNG")
+        _write(overlay, picture.getvalue())
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise ChexError(f"{path} can't be written ({error.strerror}): give another file") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from chexmodel.fitting import Provenance, samples
 
 CalibrationMethod = Literal["temperature", "platt"]
 
-_INVERTED = "the scores fall with the label in the {} split: a fit would turn the ranking round"
+_INVERTED = "the best fit in the {} split does not rise with the logit: it would turn the ranking round"
 
 
 class Calibration(Provenance):
@@ -51,14 +51,19 @@ def fit_line(
     positives = float(labels.sum())
     negatives = float(len(labels) - positives)
     soft = np.where(labels == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    # In units of their spread: the solver's tolerance is absolute.
+    centre = float(logits.mean()) if method == "platt" else 0.0
+    spread = float(np.sqrt(np.mean((logits - centre) ** 2))) or 1.0
+    units = (logits - centre) / spread
     # A soft target is its film twice: as a positive of weight t and as a negative of weight 1 − t.
     model = LogisticRegression(C=np.inf, fit_intercept=method == "platt", max_iter=1000)
     model.fit(
-        np.concatenate([logits, logits]).reshape(-1, 1),
+        np.concatenate([units, units]).reshape(-1, 1),
         np.repeat([1, 0], len(labels)),
         sample_weight=np.concatenate([soft, 1 - soft]),
     )
-    return float(model.coef_[0, 0]), float(np.ravel(model.intercept_)[0])
+    slope = float(model.coef_[0, 0]) / spread
+    return slope, float(np.ravel(model.intercept_)[0]) - slope * centre
 
 
 def fit_calibrations(

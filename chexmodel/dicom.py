@@ -19,7 +19,6 @@ from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
-    HTJ2KTransferSyntaxes,
     ImplicitVRLittleEndian,
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
@@ -30,9 +29,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from chexmodel import isolated
 from chexmodel.dicom_tone import colour_tone, monochrome_tone
 from chexmodel.errors import ImageError
-from chexmodel import isolated
 from chexmodel.film import Film, InputAudit, as_image_error, check_size, remarks
 
 _RGB = ("Red", "Green", "Blue")
@@ -56,7 +55,7 @@ _VIEWS: Final[dict[str, Literal["AP", "PA", "LATERAL"]]] = {
 }
 _PLUGINS: Final[dict[str, str]] = {  # the decoders that survive damaged data
     **dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit), "pillow"),
-    **dict.fromkeys(JPEG2000TransferSyntaxes, "pillow"),
+    **dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg"),
 }
 _ISOLATED: Final = (JPEGLossless, JPEGLosslessSV1, *JPEGLSTransferSyntaxes)  # only GDCM reads these
 _START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # 0xF7: JPEG-LS
@@ -172,7 +171,10 @@ def _check_compressed(header: Dataset) -> None:
 
 def _codestream_size(stream: bytes) -> tuple[int, int] | None:
     """Return (width, height) that a JPEG, JPEG-LS or JPEG 2000 stream itself declares."""
-    if (start := stream.find(b"\xff\x4f\xff\x51")) >= 0:
+    if not stream.startswith(b"\xff\xd8"):
+        start = stream.find(b"\xff\x4f\xff\x51")  # at 0, or behind the boxes of a JP2 file
+        if start < 0:
+            return None
         right, bottom, left, top = np.frombuffer(stream, ">u4", count=4, offset=start + 8).tolist()
         return right - left, bottom - top
     at = 2

@@ -6,7 +6,6 @@ positive factor h·w and the final ReLU, and its mean plus the bias is the logit
 log-odds over the image. It is kept signed and unnormalised; normalising is a matter of painting.
 """
 
-import threading
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -35,19 +34,21 @@ def class_activation_maps(features: torch.Tensor, weight: torch.Tensor) -> torch
     return torch.einsum("kc,bchw->bkhw", weight, features)
 
 
-class _Logits(nn.Module):
-    """The network as the grad-cam package expects it: one tensor out."""
+class _Listening(nn.Module):
+    """The network as the grad-cam package expects it: one tensor out, and a module to listen at.
+
+    The package's hooks hang on `last`, which belongs to one call alone, so that readings in other threads
+    neither see them nor are seen, whatever the backbone calls its last layer.
+    """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
+        self.last = nn.Identity()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.network(images)[0]
-        return logits
-
-
-_hooks = threading.Lock()
+        features = self.last(self.network.backbone.forward_features(images))  # type: ignore[operator]
+        return self.network.classify(features)
 
 
 def relative_map(network: Network, image: torch.Tensor, observation: int, *, method: Method) -> torch.Tensor:
@@ -55,11 +56,10 @@ def relative_map(network: Network, image: torch.Tensor, observation: int, *, met
 
     Grad-CAM++ (arXiv:1710.11063), LayerCAM (Jiang P.-T. et al., TIP 2021), HiResCAM (arXiv:2011.08891)
     and EigenCAM (arXiv:2008.00299; the first principal component of the features, the same for every
-    observation). The package listens through hooks and needs gradients, both of which belong to the
-    network and not to the call: one caller at a time.
+    observation).
 
     Args:
-        network: in evaluation mode; its parameters' gradients are not touched.
+        network: in evaluation mode, its parameters without gradients.
         image: (3, H, W), normalised.
         observation: index of the logit.
         method: any but the one-pass "Grad-CAM", which `class_activation_maps` computes exactly.
@@ -71,7 +71,8 @@ def relative_map(network: Network, image: torch.Tensor, observation: int, *, met
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     kinds = {"Grad-CAM++": GradCAMPlusPlus, "LayerCAM": LayerCAM, "HiResCAM": HiResCAM, "EigenCAM": EigenCAM}
-    with _hooks, torch.enable_grad(), kinds[method](_Logits(network), [network.features]) as cam:
+    listening = _Listening(network)
+    with torch.enable_grad(), kinds[method](listening, [listening.last]) as cam:
         batch = image.detach().clone().unsqueeze(0).requires_grad_(True)
         grey = cam(input_tensor=batch, targets=[ClassifierOutputTarget(observation)])
     return torch.from_numpy(np.array(grey[0], dtype=np.float32))
@@ -113,4 +114,5 @@ def paint(film: NDArray[np.float32], heat: NDArray[np.floating], *, alpha: float
     colour = colormaps["inferno"](0.3 + 0.7 * level)[..., :3].astype(np.float32)
     opacity = (alpha * level)[..., None]
     mixed = film[..., None] * (1.0 - opacity) + colour * opacity
-    return np.round(mixed * 255.0).astype(np.uint8)
+    painted: NDArray[np.uint8] = np.round(mixed * 255.0).astype(np.uint8)
+    return painted

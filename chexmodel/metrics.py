@@ -1,98 +1,29 @@
 """Masked multi-label metrics with bootstrap intervals, beside what a constant answer would get."""
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from chexmodel.bootstrap import confusion, draw_weights, ranking, ratio
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.scores import Average, Estimate, Evaluation, ObservationScore
 
-Undefinable = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
-"""A float that may be NaN (undefined), null in JSON."""
+__all__ = [
+    "Average",
+    "Estimate",
+    "Evaluation",
+    "ObservationScore",
+    "constant_yes_f1",
+    "equivalent_groups",
+    "evaluate",
+]
 
 MACRO: Final = ("auroc", "average_precision", "precision", "recall", "specificity", "f1", "accuracy")
 _INTERVAL = (2.5, 97.5)
 _CHUNK = 1 << 20  # weights handled at once: a handful of arrays of 8 MB stay near the cache
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
-
-
-class Estimate(_Frozen):
-    """A value with its 95 % percentile bootstrap interval; NaN where undefined."""
-
-    value: Undefinable
-    low: Undefinable
-    high: Undefinable
-
-
-class ObservationScore(_Frozen):
-    """How one observation is read. `undefined` says why the ranking metrics are NaN, where they are.
-
-    `precision` is NaN where no film is called positive. `f1_constant_yes` is the F1 of calling every
-    film positive: a score at or below it shows no skill.
-    """
-
-    observation: str
-    positives: int
-    negatives: int
-    masked: int
-    threshold: Undefinable
-    auroc: Estimate
-    average_precision: Estimate
-    f1: Estimate
-    precision: Estimate
-    recall: Estimate
-    specificity: Estimate
-    accuracy: Estimate
-    f1_constant_yes: Undefinable
-    undefined: str | None = None
-
-
-class Average(_Frozen):
-    """A macro average with its interval, and over how many observations it goes."""
-
-    value: Undefinable
-    low: Undefinable
-    high: Undefinable
-    observations: int
-
-
-class Evaluation(_Frozen):
-    """Scores of 14 observations on one set of films, with the conditions under which they hold.
-
-    `macro_distinct` counts observations with the same or the complementary labels on these films (listed
-    in `equivalent`) as one: a macro average over copies counts one label several times.
-    """
-
-    films: int
-    patients: int
-    bootstrap: int
-    seed: int
-    scores: tuple[ObservationScore, ...]
-    macro: dict[str, Average]
-    macro_distinct: dict[str, Average]
-    equivalent: tuple[tuple[str, ...], ...]
-
-    def frame(self) -> pd.DataFrame:
-        """One row per observation; each estimate as three columns (`auroc`, `auroc_low`, `auroc_high`)."""
-        rows = []
-        for score in self.scores:
-            row: dict[str, object] = {}
-            for name in ObservationScore.model_fields:
-                value = getattr(score, name)
-                if isinstance(value, Estimate):
-                    row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
-                else:
-                    row[name] = value
-            rows.append(row)
-        return pd.DataFrame(rows)
 
 
 def evaluate(
@@ -194,6 +125,10 @@ def _checked(
         raise DatasetError("targets to score must be 0, 1, −1 or NaN: evaluate with uncertain='ignore'")
     if (scores < 0).any() or (scores > 1).any():
         raise DatasetError("probabilities lie outside [0, 1]: apply the sigmoid and the calibration first")
+    missing = np.isnan(scores).mean(axis=0)
+    if ((missing > 0) & (missing < 1)).any():
+        partly = OBSERVATIONS[int(np.argmax((missing > 0) & (missing < 1)))]
+        raise DatasetError(f"the probabilities of {partly} are NaN for some films: score every film, or none")
     return labels, scores, cuts
 
 
@@ -283,7 +218,7 @@ def _macro(draws: list[dict[str, NDArray[np.float64]]], groups: list[list[int]])
             averages[metric] = Average(value=np.nan, low=np.nan, high=np.nan, observations=0)
             continue
         # A resample that lost a class of a rare observation leaves that one out, not the whole average.
-        mean = np.nanmean(rows, axis=0)
+        mean = ratio(np.nansum(rows, axis=0), np.sum(~np.isnan(rows), axis=0))
         low, high = _interval(mean)
         averages[metric] = Average(value=float(mean[0]), low=low, high=high, observations=len(rows))
     return averages

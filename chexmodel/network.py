@@ -21,20 +21,22 @@ class Network(nn.Module):
     """A timm backbone, average pooling and a linear layer.
 
     `forward` takes (B, 3, H, W) normalised images and gives (logits (B, K), features (B, C, h, w)).
-    `features` is an identity through which the last feature map passes: the place where other
-    explanation methods may listen, whatever the backbone calls its last layer.
     """
 
     def __init__(self, backbone: nn.Module, channels: int, observations: int) -> None:
         super().__init__()
         self.backbone = backbone
-        self.features = nn.Identity()
         self.head = nn.Linear(channels, observations)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (logits (B, K), features (B, C, h, w)) of (B, 3, H, W) normalised images."""
-        features = self.features(self.backbone.forward_features(images))  # type: ignore[operator]
-        return self.head(features.mean(dim=(2, 3))), features
+        features: torch.Tensor = self.backbone.forward_features(images)  # type: ignore[operator]
+        return self.classify(features), features
+
+    def classify(self, features: torch.Tensor) -> torch.Tensor:
+        """Return logits (B, K) of features (B, C, h, w): the mean over the map, then the linear layer."""
+        logits: torch.Tensor = self.head(features.mean(dim=(2, 3)))
+        return logits
 
 
 def build(
@@ -74,13 +76,13 @@ def build(
     _require_average_pooling(body, backbone)
     if isinstance(pretrained, Path):
         load_backbone_weights(body, pretrained)
-    return Network(body, body.num_features, observations)
+    return Network(body, int(body.num_features), observations)  # type: ignore[arg-type]
 
 
 def input_normalisation(network: Network) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per RGB channel (0–1 scale) with which the backbone was pretrained."""
     config = network.backbone.pretrained_cfg
-    return tuple(config["mean"]), tuple(config["std"])  # type: ignore[index, arg-type]
+    return tuple(config["mean"]), tuple(config["std"])  # type: ignore[index]
 
 
 def load_backbone_weights(backbone: nn.Module, file: Path) -> None:

@@ -45,8 +45,9 @@ def fit_threshold(
         fpr, tpr, cuts = roc_curve(targets, probs, drop_intermediate=False)
         chosen = np.argmax(tpr - fpr) if rule == "youden" else np.argmax(tpr >= sensitivity)
         best = float(min(cuts[int(chosen)], 1.0))
-    below = probs[probs < best]
-    return float((best + below.max()) / 2) if below.size else best
+    below = float(probs[probs < best].max(initial=-1.0))
+    middle = (best + below) / 2
+    return middle if 0 <= below < middle else best  # neighbours in floating point have nothing between them
 
 
 def fit_thresholds(

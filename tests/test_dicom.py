@@ -287,7 +287,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_files_give_a_film_or_an_image_error(samples: list[bytes], data: st.DataObject) -> None:
     damaged = bytearray(data.draw(st.sampled_from(samples)))
@@ -300,6 +300,18 @@ def test_damaged_files_give_a_film_or_an_image_error(samples: list[bytes], data:
         return
     assert film.pixels.dtype == np.float32
     assert 0 <= film.pixels.min() <= film.pixels.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "frame"), [("JPEGLosslessProcess14_1", b"\xff\xc3"), ("JPEGLSLossless", b"\xff\xf7")]
+)
+def test_a_decoder_that_aborts_does_not_take_the_reader_along(
+    name: str, frame: bytes, tmp_path: Path
+) -> None:
+    damaged = bytearray(transcoded(dicom(RAMP[:40, :40]), getattr(gdcm.TransferSyntax, name), tmp_path))
+    damaged[damaged.rindex(frame) + 4] = 200  # bits per sample: GDCM ends its process over it
+    with pytest.raises(ImageError, match="can't be decoded"):
+        read_dicom(bytes(damaged))
 
 
 @pytest.mark.shared

@@ -160,7 +160,8 @@ def augmentation(config: FitConfig) -> Augmentation:
     ]
     if config.horizontal_flip:
         steps.append(v2.RandomHorizontalFlip())
-    return v2.Compose(steps)
+    composed: Augmentation = v2.Compose(steps)
+    return composed
 
 
 class Films(Dataset[Batch]):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ def fit(config: FitConfig) -> Path:
     alpha = None
     if config.pos_weight:
         alpha = torch.from_numpy(pos_weight(splits.train.targets, cap=config.pos_weight_cap)).float()
-    classifier = Classifier(net.to(memory_format=torch.channels_last), config, alpha=alpha)  # type: ignore[call-overload]
+    classifier = Classifier(net.to(memory_format=torch.channels_last), config, alpha=alpha)
     best = ModelCheckpoint(
         dirpath=config.out / CHECKPOINTS,
         filename="best",
@@ -163,8 +164,8 @@ def _devices(text: str) -> str | int | list[int]:
     return int(text) if text.lstrip("-").isdigit() else text
 
 
-def _precision(config: FitConfig) -> str:
-    if config.precision != "auto":
+def _precision(config: FitConfig) -> Any:
+    if config.precision != "auto":  # Lightning knows its own words and lists them where one is wrong
         return config.precision
     if config.accelerator not in ("auto", "gpu", "cuda") or not torch.cuda.is_available():
         return "32-true"
@@ -216,9 +217,10 @@ def _write_bundle(
         "curves.png": history_png(rows),
     }
     bundle.save(config.out, files)
+    top = rows.sort_values("val_auroc", ascending=False, kind="stable").iloc[0]
     print(
-        f"{config.out}: epoch {int(rows['val_auroc'].idxmax()) + 1} of {len(rows)} is the best, validation "
-        f"mean AUROC {rows['val_auroc'].max():.3f}\n"
+        f"{config.out}: epoch {top['epoch']:.0f} of {len(rows)} is the best, validation mean AUROC "
+        f"{top['val_auroc']:.3f}\n"
         f"next: python -m train evaluate {config.out} --data {config.data}",
         file=sys.stderr,
     )

@@ -22,7 +22,7 @@ def masked_focal_loss(
     gradient stay finite for any finite logit.
 
     Args:
-        logits: (..., K), any real number.
+        logits: (..., K), any real number; half precision is computed in single.
         targets: same shape, in [0, 1]; NaN masks an entry: no loss, no gradient, not counted in the mean.
         gamma: focusing exponent, ≥ 0; 0 gives (weighted) binary cross-entropy.
         alpha: weight of the positives, (K,) or one number; None is 1.
@@ -32,13 +32,14 @@ def masked_focal_loss(
     """
     known = ~torch.isnan(targets)
     # Masked entries are replaced before the logarithms: 0 · NaN would still be NaN in the backward pass.
-    scores = torch.where(known, logits, torch.zeros_like(logits)).float()
-    labels = torch.where(known, targets, torch.zeros_like(targets)).float()
+    dtype = torch.promote_types(logits.dtype, torch.float32)  # half precision has no room for the powers
+    scores = torch.where(known, logits, torch.zeros_like(logits)).to(dtype)
+    labels = torch.where(known, targets, torch.zeros_like(targets)).to(dtype)
     log_p = F.logsigmoid(scores)
     log_not_p = F.logsigmoid(-scores)
     positive = labels * torch.exp(gamma * log_not_p) * log_p
     negative = (1.0 - labels) * torch.exp(gamma * log_p) * log_not_p
     if alpha is not None:
-        positive = positive * torch.as_tensor(alpha, dtype=positive.dtype, device=positive.device)
+        positive = positive * torch.as_tensor(alpha, dtype=dtype, device=positive.device)
     entries = -(positive + negative) * known
     return entries.sum() / known.sum().clamp(min=1)

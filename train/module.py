@@ -75,8 +75,9 @@ class Classifier(LightningModule):
         """AdamW (arXiv:1711.05101) without decay on vectors, under OneCycleLR stepped per batch."""
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         others = [p for p in self.network.parameters() if p.ndim <= 1]
+        groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(
-            [{"params": decayed}, {"params": others, "weight_decay": 0.0}],
+            groups,
             lr=self.config.learning_rate,
             weight_decay=self.config.weight_decay,
         )

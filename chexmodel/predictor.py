@@ -1,0 +1,183 @@
+"""Read a film with a bundle: scores, decisions, and a map for each score."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from chexmodel import bundle, explain, images
+from chexmodel.bundle import Bundle
+from chexmodel.calibration import probabilities
+from chexmodel.errors import ChexError
+from chexmodel.explain import EXACT, Method, class_activation_maps, paint, relative_map, strength
+from chexmodel.geometry import to_film
+from chexmodel.images import InputAudit, Source
+from chexmodel.labels import OBSERVATIONS
+from chexmodel.network import Network
+
+NO_GATE = (
+    "This model has no check of what it is shown: any picture gets scores. "
+    "Make sure that it is an upright frontal chest film."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The reading of one film. Sequences of length 14 are in the order of `observations`.
+
+    logits: (14,) raw, in the network's log-odds; NaN where the observation was not trained.
+    probabilities: (14,) calibrated, in [0, 1]; NaN where not trained. The thresholds apply to these.
+    thresholds: (14,) in [0, 1].
+    decisions: True at or above the threshold, False below, None where not trained.
+    heatmaps: (14, h, w) raw log-odds; mean + bias is the logit. Losses that weigh positives, and the
+        calibration, mean that a map does not add up to the displayed probability.
+    not_trained: observation → reason.
+    audit: what the reader did to the file. gate: None, as this bundle has no check of the input.
+    warnings: what to know before trusting the reading.
+    film: (H, W) in [0, 1].
+    """
+
+    logits: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
+    decisions: tuple[bool | None, ...]
+    heatmaps: NDArray[np.float32]
+    not_trained: dict[str, str]
+    audit: InputAudit
+    film: NDArray[np.float32]
+    warnings: tuple[str, ...]
+    _network: Network = field(repr=False)
+    _input: torch.Tensor = field(repr=False)
+    gate: None = None
+    observations: tuple[str, ...] = OBSERVATIONS
+
+    def heat(self, observation: str, *, method: Method = EXACT) -> NDArray[np.float32]:
+        """Map of one observation on the film's own pixels.
+
+        Args:
+            observation: one of the trained 14.
+            method: the exact one-pass "Grad-CAM", or one of `explain.METHODS`.
+
+        Returns:
+            (H, W): raw log-odds for "Grad-CAM"; for the others 0 to 1, each stretched to its own maximum.
+
+        Raises:
+            ChexError: unknown or untrained observation, unknown method.
+        """
+        index = self._index(observation)
+        if method not in explain.METHODS:
+            raise ChexError(f"there is no method {method!r}: choose one of {', '.join(explain.METHODS)}")
+        if method == EXACT:
+            grid = torch.from_numpy(self.heatmaps[index])
+        else:
+            grid = relative_map(self._network, self._input, index, method=method)
+        heat: NDArray[np.float32] = to_film(grid, self.film.shape).numpy()
+        return heat
+
+    def overlay(self, observation: str, alpha: float = 0.5, *, method: Method = EXACT) -> Image.Image:
+        """Paint a map over the film at the film's own size.
+
+        For the exact method all findings of a film share one scale (`explain.strength`): weak evidence
+        looks weak. Where there is no positive evidence the film's own grey values stay.
+
+        Args:
+            observation: one of the trained 14.
+            alpha: opacity of the strongest evidence, in [0, 1].
+            method: see `heat`.
+
+        Returns:
+            An RGB image of (W, H) px.
+
+        Raises:
+            ChexError: as `heat`, or alpha out of range.
+        """
+        if not 0.0 <= alpha <= 1.0:
+            raise ChexError(f"alpha is {alpha}: it must lie between 0 and 1")
+        scale = strength(self.heatmaps) if method == EXACT else 1.0
+        return Image.fromarray(paint(self.film, self.heat(observation, method=method) / scale, alpha=alpha))
+
+    def frame(self) -> pd.DataFrame:
+        """One row per observation: probability, threshold, decision in words, raw logit."""
+        return pd.DataFrame(
+            {
+                "observation": self.observations,
+                "probability": self.probabilities,
+                "threshold": self.thresholds,
+                "decision": [
+                    "not trained in this model"
+                    if called is None
+                    else ("at or above threshold" if called else "below threshold")
+                    for called in self.decisions
+                ],
+                "raw_logit": self.logits,
+            }
+        )
+
+    def _index(self, observation: str) -> int:
+        if observation in self.not_trained:
+            reason = self.not_trained[observation]
+            raise ChexError(f"{observation} was not trained in this model ({reason}): it has no map")
+        if observation not in self.observations:
+            raise ChexError(
+                f"there is no observation {observation!r}: choose one of {', '.join(self.observations)}"
+            )
+        return self.observations.index(observation)
+
+
+class Predictor:
+    """A bundle ready to read films; safe to call from many threads: a reading changes nothing in it."""
+
+    def __init__(self, loaded: Bundle) -> None:
+        self.bundle = loaded
+        self._thresholds = np.array([point.value for point in loaded.thresholds])
+        self._trained = np.array(loaded.trained)
+
+    @classmethod
+    def from_bundle(cls, path: str | Path) -> Self:
+        """Load a bundle.
+
+        Raises:
+            BundleError: it is missing, incomplete or damaged.
+        """
+        return cls(bundle.load(path))
+
+    def predict(self, image: Source) -> Prediction:
+        """Read one film in one forward pass.
+
+        Args:
+            image: bytes or path of a PNG, JPEG, TIFF or DICOM file, or an array (H, W): uint8, uint16, or
+                float in [0, 1], brighter = denser.
+
+        Raises:
+            ImageError: the film can't be read.
+        """
+        film = images.read(image)
+        network = self.bundle.network
+        tensor = self.bundle.manifest.preprocessing.tensor(film.pixels)
+        with torch.inference_mode():
+            scores, features = network(tensor.unsqueeze(0))
+            maps = class_activation_maps(features, network.head.weight)[0]
+        logits = np.where(self._trained, scores[0].double().numpy(), np.nan)
+        heatmaps = np.where(self._trained[:, None, None], maps.numpy(), np.float32(np.nan))
+        probs = probabilities(logits, self.bundle.calibrations)
+        return Prediction(
+            logits=logits,
+            probabilities=probs,
+            thresholds=self._thresholds.copy(),
+            decisions=tuple(
+                bool(p >= t) if trained else None
+                for p, t, trained in zip(probs, self._thresholds, self._trained, strict=True)
+            ),
+            heatmaps=heatmaps,
+            not_trained=dict(self.bundle.manifest.not_trained),
+            audit=film.audit,
+            film=film.pixels,
+            warnings=(*film.audit.warnings, NO_GATE),
+            _network=network,
+            _input=tensor,
+        )

@@ -1,0 +1,51 @@
+"""What the import linter can't see: `app.py`, which is no package, and names spelled in one place only."""
+
+import ast
+import re
+from pathlib import Path
+
+from chexmodel.labels import OBSERVATIONS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def imported(file: Path) -> set[str]:
+    """Top-level names that a file imports, at any depth."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def test_the_app_is_a_router_only() -> None:
+    names = imported(ROOT / "app.py")
+    assert names == {"pathlib", "streamlit", "chexmodel.ui.components"}
+
+
+def test_streamlit_and_lightning_stay_in_their_rooms() -> None:
+    for file in [*ROOT.glob("chexmodel/**/*.py"), *ROOT.glob("train/**/*.py")]:
+        names = {name.partition(".")[0] for name in imported(file)}
+        inside = file.relative_to(ROOT).parts
+        assert ("streamlit" not in names) or inside[:2] == ("chexmodel", "ui"), file
+        assert ("lightning" not in names) or inside[0] == "train", file
+        assert ("train" not in names) or inside[0] == "train", file
+        if inside[0] == "train":
+            assert not any(name.startswith("chexmodel.ui") for name in imported(file)), file
+
+
+def test_observations_are_spelled_in_one_place() -> None:
+    two_words = [name for name in OBSERVATIONS if " " in name]
+    for file in [*ROOT.glob("chexmodel/**/*.py"), *ROOT.glob("train/**/*.py")]:
+        if file.name != "labels.py":
+            text = file.read_text()
+            assert not any(re.search(rf"[\"']{name}[\"']", text) for name in two_words), file
+
+
+def test_nothing_from_outside_is_committed() -> None:
+    foreign = [".dcm", ".ckpt", ".pth", ".pt", ".pkl", ".npz", ".onnx"]
+    kept = [*ROOT.glob("assets/**/*"), *ROOT.glob("tests/**/*"), *ROOT.glob("chexmodel/**/*")]
+    assert kept
+    assert not [path for path in kept if path.suffix in foreign]
