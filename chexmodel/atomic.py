@@ -10,23 +10,31 @@ from pathlib import Path
 def write_file(path: Path, data: bytes) -> None:
     """Write one file through a temporary neighbour, fsync and rename."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-        os.fchmod(handle.fileno(), 0o644)  # temporary files are private, kept ones are not
-    Path(handle.name).replace(path)
+        try:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+            os.fchmod(handle.fileno(), 0o644)  # temporary files are private, kept ones are not
+            Path(handle.name).replace(path)
+        except BaseException:
+            Path(handle.name).unlink(missing_ok=True)
+            raise
 
 
 def replace_directory(path: Path, files: Mapping[str, bytes]) -> None:
     """Make `path` a directory with these files beside the others that it has now.
 
     The whole is built in a temporary neighbour (what stays is hard-linked), synced, and swapped in by two
-    renames. A crash between the two leaves the former directory as `.NAME.old` beside it.
+    renames. A crash between the two leaves the former directory as `.NAME.old` beside it; the next call
+    takes it up again.
 
     Raises:
         OSError: the disk is full or not writable; `path` is then as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    old = path.with_name(f".{path.name}.old")
+    if old.exists() and not path.exists():
+        old.rename(path)
     fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.new-"))
     try:
         fresh.chmod(0o755)  # mkdtemp makes it private; a bundle is for everyone who may read its parent
@@ -36,7 +44,6 @@ def replace_directory(path: Path, files: Mapping[str, bytes]) -> None:
             (fresh / name).unlink(missing_ok=True)  # never write through a link into the old directory
             write_file(fresh / name, data)
         _sync(fresh)
-        old = path.with_name(f".{path.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         if path.exists():
             path.rename(old)
@@ -44,6 +51,8 @@ def replace_directory(path: Path, files: Mapping[str, bytes]) -> None:
         _sync(path.parent)
         shutil.rmtree(old, ignore_errors=True)
     except BaseException:
+        if old.exists() and not path.exists():
+            old.rename(path)
         shutil.rmtree(fresh, ignore_errors=True)
         raise
 

@@ -8,6 +8,7 @@ in it is ever unpickled.
 import hashlib
 import io
 import json
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +154,7 @@ def read_manifest(path: Path) -> Manifest:
     text = _bytes(path, MANIFEST)
     try:
         found = json.loads(text).get("format_version")
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise _damaged(path, MANIFEST, error) from error
     if found != FORMAT_VERSION:
         raise BundleError(
@@ -176,7 +177,11 @@ def load_network(path: Path, manifest: Manifest) -> Network:
         )
     network = networks.build(manifest.backbone, pretrained=False)
     try:
-        network.load_state_dict(load_tensors(data), strict=True)
+        tensors = load_tensors(data)
+        for name, value in tensors.items():
+            if not torch.isfinite(value).all():
+                raise ValueError(f"{name} is not finite")
+        network.load_state_dict(tensors, strict=True)
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise _damaged(path, WEIGHTS, error) from error
     return network.float().eval().requires_grad_(False)
@@ -242,7 +247,7 @@ def _parse(path: Path, name: str, kind: TypeAdapter[_Model]) -> _Model:
 
 
 def _damaged(path: Path, name: str, error: Exception) -> BundleError:
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = textwrap.shorten(str(error) or type(error).__name__, 300, placeholder=" …")
     return BundleError(
-        f"{name} of bundle {path} is damaged ({first}): copy the bundle again, or write it anew"
+        f"{name} of bundle {path} is damaged ({reason}): copy the bundle again, or write it anew"
     )

@@ -19,8 +19,8 @@ class Calibration(Provenance):
     """`probability = sigmoid(slope · logit + intercept)`; temperature scaling is 1/T with no intercept."""
 
     method: CalibrationMethod | Literal["none"]
-    slope: float = Field(default=1.0, gt=0)
-    intercept: float = 0.0
+    slope: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    intercept: float = Field(default=0.0, allow_inf_nan=False)
 
 
 def probabilities(logits: NDArray[np.floating], calibrations: list[Calibration]) -> NDArray[np.float64]:

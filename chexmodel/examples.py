@@ -6,13 +6,14 @@ From the NIH Clinical Center's ChestX-ray14 (Wang X. et al., CVPR 2017), as publ
 
 import hashlib
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Final
-from urllib.error import URLError
 from urllib.parse import quote
 from urllib.request import urlopen
 
 from chexmodel.errors import ImageError
 from chexmodel.film import MAX_BYTES
+from chexmodel.labels import NO_FINDING
 
 _BASE: Final = (
     "https://raw.githubusercontent.com/mlmed/dl-web-xray/6d46e5dfdc033715dc9b19a2600c79309a8c8400/examples/"
@@ -37,7 +38,7 @@ EXAMPLES: Final[tuple[Example, ...]] = (
     ),
     Example(
         "00000002_000-No Finding.png",
-        "No Finding",
+        NO_FINDING,
         "84cb473f69dbf9dca2fb946de92545031f03d6501be510555067aee46c17033e",
     ),
     Example(
@@ -61,7 +62,7 @@ def fetch(example: Example, *, base: str = _BASE) -> bytes:
     try:
         with urlopen(base + quote(example.file), timeout=_TIMEOUT) as reply:
             data: bytes = reply.read(MAX_BYTES + 1)
-    except (URLError, OSError, ValueError) as error:
+    except (OSError, HTTPException, ValueError) as error:  # URLError is an OSError, a cut transfer is not
         raise ImageError(
             "The example could not be fetched: this machine seems to be offline, or GitHub can't be reached. "
             "Try the synthetic phantom, or upload a film of your own."

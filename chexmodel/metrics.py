@@ -85,6 +85,8 @@ def constant_yes_f1(positives: float, negatives: float) -> float:
 def equivalent_groups(targets: NDArray[np.floating]) -> list[list[int]]:
     """Groups of observations whose labels are equal, or complementary, wherever both are known.
 
+    Both have to be known on at least half of the films on which either is.
+
     Args:
         targets: (N, K) in {0, 1} or NaN.
 
@@ -94,7 +96,10 @@ def equivalent_groups(targets: NDArray[np.floating]) -> list[list[int]]:
     groups: list[list[int]] = []
     for k in range(targets.shape[1]):
         for group in groups:
-            both = ~np.isnan(targets[:, k]) & ~np.isnan(targets[:, group[0]])
+            known = ~np.isnan(targets[:, [k, group[0]]])
+            both = known.all(axis=1)
+            if 2 * both.sum() < known.sum(axis=0).max():
+                continue  # agreeing on a few films that both happen to know is no equivalence
             a, b = targets[both, k], targets[both, group[0]]
             if len(np.unique(a)) == 2 and (np.all(a == b) or np.all(a == 1 - b)):
                 group.append(k)
@@ -123,6 +128,8 @@ def _checked(
     labels[labels == -1] = np.nan
     if not np.isin(labels[~np.isnan(labels)], (0.0, 1.0)).all():
         raise DatasetError("targets to score must be 0, 1, −1 or NaN: evaluate with uncertain='ignore'")
+    if not ((cuts >= 0) & (cuts <= 1)).all():
+        raise DatasetError(f"thresholds must lie in [0, 1], got {cuts.tolist()}")
     if (scores < 0).any() or (scores > 1).any():
         raise DatasetError("probabilities lie outside [0, 1]: apply the sigmoid and the calibration first")
     missing = np.isnan(scores).mean(axis=0)

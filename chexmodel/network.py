@@ -88,8 +88,8 @@ def input_normalisation(network: Network) -> tuple[tuple[float, ...], tuple[floa
 def load_backbone_weights(backbone: nn.Module, file: Path) -> None:
     """Load a local state dict (.safetensors, .pth, .pt) into a headless backbone.
 
-    Names are matched where they agree; a file of the same network under other names is matched in order,
-    tensor by tensor, and every shape has to agree. The classifier of the file is left out.
+    Names are matched where they agree; a .pth or .pt of the same network under other names is matched in
+    order, tensor by tensor, and every shape has to agree. The classifier of the file is left out.
 
     Raises:
         BundleError: the file is missing, unreadable or of another network.
@@ -103,6 +103,10 @@ def load_backbone_weights(backbone: nn.Module, file: Path) -> None:
             given = load_file(file)
         else:
             given = torch.load(file, map_location="cpu", weights_only=True)
+        if not isinstance(given, dict) or not all(
+            isinstance(value, torch.Tensor) for value in given.values()
+        ):
+            raise TypeError("it does not map names to tensors")
     except Exception as error:
         raise BundleError(
             f"weights file {file} can't be read as a state dict ({type(error).__name__}: {error}); "
@@ -111,6 +115,11 @@ def load_backbone_weights(backbone: nn.Module, file: Path) -> None:
     wanted = backbone.state_dict()
     if wanted.keys() <= given.keys():
         chosen = {name: given[name] for name in wanted}
+    elif file.suffix == ".safetensors":
+        raise BundleError(
+            f"weights file {file} names its tensors otherwise than the backbone, and safetensors keeps no "
+            "order to match them by: give the .pth file instead"
+        )
     else:
         # Counters of batches are not written by every tool and say nothing about the weights.
         names = [name for name in wanted if not name.endswith("num_batches_tracked")]

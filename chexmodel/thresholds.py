@@ -42,9 +42,10 @@ def fit_threshold(
         f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
         best = float(cuts[int(np.argmax(f1[:-1]))])
     else:
-        fpr, tpr, cuts = roc_curve(targets, probs, drop_intermediate=False)
+        curve = roc_curve(targets, probs, drop_intermediate=False)
+        fpr, tpr, cuts = (values[1:] for values in curve)  # its first cut, ∞, is no probability
         chosen = np.argmax(tpr - fpr) if rule == "youden" else np.argmax(tpr >= sensitivity)
-        best = float(min(cuts[int(chosen)], 1.0))
+        best = float(cuts[int(chosen)])
     below = float(probs[probs < best].max(initial=-1.0))
     middle = (best + below) / 2
     return middle if 0 <= below < middle else best  # neighbours in floating point have nothing between them

@@ -5,10 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from chexmodel import phantom
 from chexmodel.labels import OBSERVATIONS
+
+# Small networks are several times slower on two busy cores than on one.
+torch.set_num_threads(1)
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 

@@ -1,0 +1,111 @@
+"""Speeds beside a named peer, measured in the same run: `pytest tests/benchmarks -m benchmark -s`.
+
+Nothing here fails for being slow; what is asserted is that both sides did the same work.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from chexmodel import images, network
+from chexmodel.bootstrap import draw_weights, ranking
+from chexmodel.explain import class_activation_maps
+from chexmodel.geometry import to_square
+from chexmodel.labels import OBSERVATIONS
+from chexmodel.table import image_paths, read_table
+
+pytestmark = pytest.mark.benchmark
+
+
+def measured(work: Callable[[], Any], *, rounds: int) -> tuple[float, Any]:
+    """Best time of some rounds, in seconds, and the last result."""
+    times = []
+    result = work()  # warm
+    for _ in range(rounds):
+        started = time.perf_counter()
+        result = work()
+        times.append(time.perf_counter() - started)
+    return min(times), result
+
+
+def report(what: str, mine: float, peer: str, theirs: float) -> None:
+    """Print both times, in seconds, and their ratio."""
+    print(f"\n{what}: {mine * 1e3:.0f} ms here, {theirs * 1e3:.0f} ms {peer}: {theirs / mine:.1f}×")
+
+
+def test_fourteen_maps_in_one_pass() -> None:
+    """All 14 maps of one film: one pass here, 14 of the grad-cam package."""
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    net = network.build("densenet121").eval()
+    film = torch.rand(1, 3, 224, 224)
+
+    class Logits(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.last = net, torch.nn.Identity()
+
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            return net.classify(self.last(net.backbone.forward_features(batch)))
+
+    def ours() -> torch.Tensor:
+        with torch.inference_mode():
+            _, features = net(film)
+            return class_activation_maps(features, net.head.weight)
+
+    def peer() -> np.ndarray[Any, Any]:
+        model = Logits()
+        with GradCAM(model, [model.last]) as cam:
+            return np.stack([cam(film, [ClassifierOutputTarget(k)])[0] for k in range(len(OBSERVATIONS))])
+
+    mine, maps = measured(ours, rounds=5)
+    theirs, painted = measured(peer, rounds=2)
+    assert maps.shape[1] == len(painted) == len(OBSERVATIONS)
+    report("14 maps of DenseNet-121", mine, "grad-cam", theirs)
+
+
+def test_bootstrap_of_ranking_metrics() -> None:
+    """AUROC and average precision under 50 resamples: sorted once here, 50 calls of scikit-learn."""
+    rng = np.random.default_rng(0)
+    labels = (rng.random(5000) < 0.1).astype(float)
+    scores = np.round(rng.random(5000) * 0.7 + labels * 0.3, 3)
+    weights = draw_weights(np.arange(5000) // 2, resamples=50, rng=rng).astype(np.float64)
+
+    def peer() -> np.ndarray[Any, Any]:
+        pair = (roc_auc_score, average_precision_score)
+        return np.array([[metric(labels, scores, sample_weight=w) for w in weights] for metric in pair])
+
+    mine, ours = measured(lambda: ranking(labels, scores, weights), rounds=5)
+    theirs, expected = measured(peer, rounds=2)
+    assert np.allclose(np.stack(ours), expected, atol=1e-10)
+    report("50 resamples of 5,000 films", mine, "scikit-learn", theirs)
+
+
+@pytest.mark.shared
+def test_film_to_input(shared: Path) -> None:
+    """A 320 px JPEG to a 224 px square, one core, against torchxrayvision's documented crop and resize."""
+    from skimage.io import imread
+    from torchvision.transforms import Compose
+    from torchxrayvision.datasets import XRayCenterCrop, XRayResizer, normalize
+
+    csv = shared / "xrays" / "valid.csv"
+    paths = image_paths(read_table(csv), csv)[:100]
+    crop = Compose([XRayCenterCrop(), XRayResizer(224)])
+    torch.set_num_threads(1)
+
+    def peer() -> int:
+        return len([crop(normalize(imread(path), maxval=255)[None]) for path in paths])
+
+    mine, count = measured(
+        lambda: len([to_square(images.read(path).pixels, 224) for path in paths]), rounds=3
+    )
+    theirs, expected = measured(peer, rounds=2)
+    assert count == expected == len(paths)
+    report(f"{count} films from JPEG to input, one core", mine, "torchxrayvision", theirs)

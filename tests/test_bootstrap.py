@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
+
+from chexmodel.bootstrap import confusion, draw_weights, ranking, ratio
+
+
+def resampled(seed: int, films: int, *, levels: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, scores with many ties, and six rows of weights: the sample itself and resamples."""
+    rng = np.random.default_rng(seed)
+    labels = np.concatenate([[0.0, 1.0], rng.integers(0, 2, films - 2)])
+    scores = rng.integers(0, levels, films) / levels
+    weights = draw_weights(np.arange(films), resamples=5, rng=rng)
+    return labels, scores, np.concatenate([np.ones((1, films)), weights.astype(float)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.integers(2, 40), st.sampled_from([1, 2, 8, 10**6]))
+def test_ranking_is_that_of_scikit_learn(seed: int, films: int, levels: int) -> None:
+    labels, scores, weights = resampled(seed, films, levels=levels)
+    auroc, average = ranking(labels, scores, weights)
+    for row, weight in enumerate(weights):
+        if len(np.unique(labels[weight > 0])) < 2:
+            assert np.isnan([auroc[row], average[row]]).all()
+            continue
+        expected = roc_auc_score(labels, scores, sample_weight=weight)
+        assert auroc[row] == pytest.approx(expected, abs=1e-12)
+        expected = average_precision_score(labels, scores, sample_weight=weight)
+        assert average[row] == pytest.approx(expected, abs=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**31), st.integers(2, 40))
+def test_confusion_is_that_of_scikit_learn(seed: int, films: int) -> None:
+    labels, scores, weights = resampled(seed, films)
+    calls = scores >= 0.5
+    cells = np.stack(confusion(labels, calls, weights), axis=1)
+    for found, weight in zip(cells, weights, strict=True):
+        (tn, fp), (fn, tp) = confusion_matrix(labels, calls, labels=[0, 1], sample_weight=weight)
+        np.testing.assert_allclose(found, [tp, fp, fn, tn])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**31), st.integers(2, 40), st.randoms())
+def test_rows_may_come_in_any_order(seed: int, films: int, random) -> None:
+    labels, scores, weights = resampled(seed, films)
+    order = random.sample(range(films), films)
+    before = (*ranking(labels, scores, weights), *confusion(labels, scores > 0.3, weights))
+    after = (
+        *ranking(labels[order], scores[order], weights[:, order]),
+        *confusion(labels[order], scores[order] > 0.3, weights[:, order]),
+    )
+    np.testing.assert_array_equal(before, after)
+
+
+def test_groups_are_drawn_as_wholes() -> None:
+    groups = np.array([0, 2, 1, 0, 2, 2])
+    weights = draw_weights(groups, resamples=500, rng=np.random.default_rng(0))
+    assert weights.shape == (500, 6)
+    np.testing.assert_array_equal(weights[:, 0], weights[:, 3])
+    np.testing.assert_array_equal(weights[:, 1], weights[:, 4])
+    np.testing.assert_array_equal(weights[:, 1], weights[:, 5])
+    np.testing.assert_array_equal(weights[:, :3].sum(axis=1), 3)  # as many patients as there are
+    np.testing.assert_allclose(weights[:, :3].mean(axis=0), 1, atol=0.12)
+
+
+def test_a_ratio_without_a_denominator_is_undefined() -> None:
+    np.testing.assert_array_equal(
+        ratio(np.array([1.0, 0.0, 0.0]), np.array([2.0, 4.0, 0.0])), [0.5, 0, np.nan]
+    )

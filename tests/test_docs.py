@@ -1,0 +1,84 @@
+"""The README's commands exist, its files are there, and its figures are those of the shipped bundle."""
+
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from chexmodel import bundle
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+DEMO = ROOT / "assets" / "models" / "demo"
+
+
+def commands() -> list[str]:
+    """Every line of the pages' shell blocks, continuation lines joined, comments dropped."""
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"```(?:bash|sh)\n(.*?)```", page.read_text(), flags=re.DOTALL):
+            joined = re.sub(r"\\\n\s*", " ", block)
+            found += [re.sub(r"\s+#.*", "", line).strip() for line in joined.splitlines() if line.strip()]
+    return [line for line in found if not line.startswith("#")]
+
+
+@cache
+def help_of(module: str, command: str) -> str:
+    """The `--help` of a subcommand."""
+    return subprocess.run(
+        [sys.executable, "-m", module, command, "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"COLUMNS": "200", "PATH": ""},
+    ).stdout
+
+
+def test_readme_begins_with_the_two_commands() -> None:
+    top = commands()[:2]
+    assert top == [
+        "pip install -r requirements.txt && streamlit run app.py",
+        "pip install -r requirements-dev.txt && pytest",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", [line for line in commands() if "python -m train" in line or "chexmodel " in line]
+)
+def test_commands_and_their_options_exist(line: str) -> None:
+    words = shlex.split(line)
+    at = words.index("-m")
+    module, command = words[at + 1 : at + 3]
+    text = help_of(module, command)
+    for option in (word.partition("=")[0] for word in words if word.startswith("--")):
+        assert re.search(rf"(^|[\s,]){option}\b", text), f"{module} {command} has no {option}"
+
+
+def test_files_that_the_pages_name_exist() -> None:
+    for page in PAGES:
+        text = page.read_text()
+        links = re.findall(r"\]\((?!https?://|#)([^)#]+)\)", text) + re.findall(r"src=\"([^\"]+)\"", text)
+        for target in links:
+            assert (ROOT / target).exists(), f"{page.name} links to {target}"
+        for target in re.findall(r"`((?:chexmodel|train|assets|tests|\.streamlit)/[\w./-]+)`", text):
+            assert (ROOT / target).exists(), f"{page.name} names {target}"
+
+
+def test_readme_figures_are_those_of_the_shipped_bundle() -> None:
+    readme = (ROOT / "README.md").read_text()
+    test = bundle.load(DEMO).metrics().splits["test"]
+    rows = [score for score in test.scores if not score.undefined]
+    assert rows
+    for score in rows:
+        row = re.search(rf"^\| {score.observation} \|(.*)\|$", readme, flags=re.MULTILINE)
+        assert row, f"README has no row for {score.observation}"
+        cells = [cell.strip() for cell in row.group(1).split("|")]
+        auroc = f"{score.auroc.value:.2f} ({score.auroc.low:.2f}–{score.auroc.high:.2f})"
+        assert cells[:3] == [str(score.positives), str(score.negatives), auroc]
+    for average in (test.macro["auroc"], test.macro_distinct["auroc"]):
+        assert f"{average.value:.2f} ({average.low:.2f}–{average.high:.2f})" in readme

@@ -1,0 +1,207 @@
+import pickle
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from networks import lively
+from safetensors.torch import save_file
+from torch import nn
+
+from chexmodel import network
+from chexmodel.errors import BundleError
+from chexmodel.network import build, input_normalisation, load_backbone_weights
+
+SMALL = "test_resnet"
+
+
+def body() -> nn.Module:
+    return timm.create_model(SMALL, num_classes=0)
+
+
+def test_logits_and_features() -> None:
+    net = lively(SMALL)
+    images = torch.randn(2, 3, 64, 96)
+    logits, features = net(images)
+    assert logits.shape == (2, 14)
+    assert features.shape == (2, net.head.in_features, 2, 3)
+    torch.testing.assert_close(logits, net.classify(features))
+    torch.testing.assert_close(net.backbone(images), features.mean(dim=(2, 3)))
+    assert build(SMALL, observations=3)(images)[0].shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "reason"),
+    [
+        ("convnext_tiny", "not the plain mean"),  # a layer norm stands between mean and classifier
+        ("mobilenetv3_small_100", "not the plain mean"),  # a whole layer does
+        ("vit_tiny_patch16_224", "images of any size"),
+        ("test_vit", "3 dimensions"),
+    ],
+)
+def test_a_backbone_whose_maps_would_not_add_up_is_refused(backbone: str, reason: str) -> None:
+    with pytest.raises(BundleError, match=reason) as caught:
+        build(backbone)
+    assert f"{backbone!r} is refused" in str(caught.value)
+    assert "densenet121" in str(caught.value)
+
+
+@pytest.mark.parametrize("pooling", ["max", "catavgmax"])
+def test_other_pooling_is_refused(pooling: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = timm.create_model
+    monkeypatch.setattr(
+        timm, "create_model", lambda name, **options: create(name, global_pool=pooling, **options)
+    )
+    with pytest.raises(BundleError, match="not the plain mean"):
+        build(SMALL)
+
+
+def test_checking_a_backbone_leaves_no_trace() -> None:
+    torch.manual_seed(0)
+    create = body()
+    torch.manual_seed(0)
+    checked = build(SMALL)
+    assert checked.training
+    for name, value in create.state_dict().items():
+        torch.testing.assert_close(checked.backbone.state_dict()[name], value, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("densenet_121", "densenet121"), ("resnet5", "resnet50"), ("", "list_models")]
+)
+def test_an_unknown_backbone_suggests_others(name: str, near: str) -> None:
+    with pytest.raises(BundleError, match=near):
+        build(name)
+
+
+def test_an_unknown_set_of_weights_is_refused() -> None:
+    with pytest.raises(BundleError, match=r"resnet10t\.no_such_set"):
+        build("resnet10t.no_such_set", pretrained=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["hf-hub:timm/resnet18.a1_in1k", "hf_hub:someone/else", "local-dir:/tmp/model"]
+)
+def test_nothing_is_fetched_for_a_name_that_is_an_address(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def touched(*arguments: object, **options: object) -> None:
+        pytest.fail(f"timm was asked for {arguments}")
+
+    monkeypatch.setattr(timm, "create_model", touched)
+    with pytest.raises(BundleError, match="no backbone"):
+        build(name)
+
+
+def test_without_a_network_the_ways_out_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*arguments: object, **options: object) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(BundleError, match=r"can't be downloaded.*--weights FILE.*--weights none"):
+        build(SMALL, pretrained=True)
+
+
+def test_the_normalisation_is_that_of_the_pretrained_weights() -> None:
+    mean, std = input_normalisation(build("resnet10t"))
+    assert mean == pytest.approx((0.485, 0.456, 0.406))
+    assert std == pytest.approx((0.229, 0.224, 0.225))
+
+
+def assert_loaded(target: nn.Module, source: nn.Module) -> None:
+    for name, value in source.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            torch.testing.assert_close(target.state_dict()[name], value, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
+def test_weights_are_matched_by_name(tmp_path: Path, suffix: str) -> None:
+    source = lively(SMALL).backbone
+    state = dict(reversed(source.state_dict().items())) | {"fc.weight": torch.ones(5, 96)}
+    file = tmp_path / f"weights{suffix}"
+    if suffix == ".safetensors":
+        save_file(state, file)
+    else:
+        torch.save(state, file)
+    assert_loaded(build(SMALL, pretrained=file).backbone, source)
+
+
+@pytest.mark.parametrize("counters", [True, False])
+def test_weights_under_other_names_are_matched_in_order(tmp_path: Path, counters: bool) -> None:
+    source = lively(SMALL).backbone
+    state = {
+        name: value
+        for name, value in renamed(source.state_dict()).items()
+        if counters or not name.endswith("num_batches_tracked")
+    }
+    torch.save(state | {"classifier.weight": torch.ones(5, 96)}, tmp_path / "w.pth")
+    target = body()
+    load_backbone_weights(target, tmp_path / "w.pth")
+    assert_loaded(target, source)
+
+
+def renamed(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {f"other.{name}": value for name, value in state.items()}
+
+
+def test_safetensors_under_other_names_are_refused(tmp_path: Path) -> None:
+    """The format sorts by name: matched in order, a batch norm's bias would become its weight, unnoticed."""
+    save_file(renamed(body().state_dict()), tmp_path / "w.safetensors")
+    with pytest.raises(BundleError, match=r"names its tensors otherwise.*\.pth"):
+        load_backbone_weights(body(), tmp_path / "w.safetensors")
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    target, file = body(), tmp_path / "w.pth"
+    before = {name: value.clone() for name, value in target.state_dict().items()}
+    state = target.state_dict()
+    name = next(iter(state))
+    for wrong in ({**state, name: torch.ones(3, 3)}, renamed({**state, name: torch.ones(3, 3)})):
+        torch.save(wrong, file)
+        with pytest.raises(BundleError, match=rf"does not fit: {name} is \(3, 3\), the backbone needs \("):
+            load_backbone_weights(target, file)
+    torch.save(dict(list(renamed(state).items())[:10]), file)
+    with pytest.raises(BundleError, match=r"has \d+ tensors, the backbone needs \d+"):
+        load_backbone_weights(target, file)
+    for name, value in target.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_file_that_is_no_state_dict(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"w{suffix}"
+    with pytest.raises(BundleError, match="does not exist: check --weights"):
+        load_backbone_weights(body(), file)
+    file.write_bytes(b"these are no weights")
+    with pytest.raises(BundleError, match="can't be read as a state dict"):
+        load_backbone_weights(body(), file)
+
+
+@pytest.mark.parametrize(
+    "content", [torch.ones(3), [torch.ones(3)], {"state_dict": {"a": torch.ones(3)}, "epoch": 3}]
+)
+def test_a_file_that_holds_something_else(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(BundleError, match=r"does not map names to tensors.*state_dict\(\), FILE"):
+        load_backbone_weights(body(), tmp_path / "w.pth")
+
+
+class Bomb:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.target,)
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda content, file: file.write_bytes(pickle.dumps(content))])
+def test_code_in_a_weights_file_is_not_run(tmp_path: Path, save) -> None:
+    exploded = tmp_path / "exploded"
+    save({"weight": Bomb(exploded)}, tmp_path / "w.pth")
+    with pytest.raises(BundleError, match="can't be read as a state dict"):
+        load_backbone_weights(body(), tmp_path / "w.pth")
+    assert not exploded.exists()
+
+
+def test_the_probe_is_larger_than_one_cell() -> None:
+    """On a map of one cell every pooling looks like the mean."""
+    features = body().eval().forward_features(torch.zeros(1, 3, network._PROBE_SIDE, network._PROBE_SIDE))
+    assert min(features.shape[2:]) > 1

@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chexmodel.fitting import MIN_CLASS_COUNT
+from chexmodel.labels import OBSERVATIONS
+from chexmodel.thresholds import DEFAULT_THRESHOLD, Rule, fit_threshold, fit_thresholds
+
+LABELS = np.array([0, 1, 0, 1, 1, 1, 1], dtype=float)
+PROBS = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9])
+RULES: tuple[Rule, ...] = ("f1", "youden", "sensitivity")
+
+
+@st.composite
+def films(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of both classes, and probabilities with ties, zeros, ones and neighbours in floating point."""
+    count = draw(st.integers(2, 25))
+    labels = [0, 1, *draw(st.lists(st.integers(0, 1), min_size=count - 2, max_size=count - 2))]
+    near_one = [1.0, np.nextafter(1, 0), np.nextafter(np.nextafter(1, 0), 0)]
+    one = st.one_of(
+        st.floats(0, 1),
+        st.integers(0, 10).map(lambda tenth: tenth / 10),
+        st.sampled_from([0.0, 5e-324, *near_one]),
+    )
+    return np.array(labels, float), np.array(draw(st.lists(one, min_size=count, max_size=count)))
+
+
+def cuts(probs: np.ndarray) -> np.ndarray:
+    """Every threshold that decides differently, but the one that calls nobody."""
+    return np.unique(probs)
+
+
+def f1(labels: np.ndarray, calls: np.ndarray) -> float:
+    return 2 * (labels * calls).sum() / (labels.sum() + calls.sum())
+
+
+def youden(labels: np.ndarray, calls: np.ndarray) -> float:
+    return calls[labels == 1].mean() - calls[labels == 0].mean()
+
+
+def test_by_hand() -> None:
+    # "≥ 0.2" has F1 10/11 and Youden's index 1/2, "≥ 0.4" 8/9 and 4/5.
+    assert fit_threshold(LABELS, PROBS, rule="f1") == pytest.approx(0.15)
+    assert fit_threshold(LABELS, PROBS, rule="youden") == pytest.approx(0.35)
+    for sensitivity, expected in [(1.0, 0.15), (0.81, 0.15), (0.8, 0.35), (0.79, 0.35), (0.2, 0.8)]:
+        found = fit_threshold(LABELS, PROBS, rule="sensitivity", sensitivity=sensitivity)
+        assert found == pytest.approx(expected)
+
+
+def test_a_threshold_at_the_lowest_probability_is_that_probability() -> None:
+    assert fit_threshold(np.array([1.0, 1, 0]), np.array([0.3, 0.8, 0.8]), rule="f1") == 0.3
+    assert fit_threshold(np.array([1.0, 0]), np.array([0.4, 0.4]), rule="f1") == 0.4
+
+
+@settings(max_examples=60, deadline=None)
+@given(films())
+def test_no_other_cut_has_a_higher_f1(case: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, probs = case
+    best = f1(labels, probs >= fit_threshold(labels, probs, rule="f1"))
+    assert best == pytest.approx(max(f1(labels, probs >= cut) for cut in cuts(probs)), abs=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(films())
+def test_no_other_cut_has_a_higher_youden_index(case: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, probs = case
+    best = youden(labels, probs >= fit_threshold(labels, probs, rule="youden"))
+    assert best == pytest.approx(max(youden(labels, probs >= cut) for cut in cuts(probs)), abs=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(films(), st.sampled_from([0.1, 0.5, 0.8, 0.9, 1.0]))
+def test_the_sensitivity_is_reached_by_the_highest_cut(
+    case: tuple[np.ndarray, np.ndarray], wanted: float
+) -> None:
+    labels, probs = case
+    value = fit_threshold(labels, probs, rule="sensitivity", sensitivity=wanted)
+    assert (probs >= value)[labels == 1].mean() >= wanted
+    above = probs[probs >= value].min()
+    assert (probs > above)[labels == 1].mean() < wanted
+
+
+@settings(max_examples=60, deadline=None)
+@given(films(), st.sampled_from(RULES))
+def test_a_threshold_is_a_probability_and_lies_off_the_films(
+    case: tuple[np.ndarray, np.ndarray], rule: Rule
+) -> None:
+    labels, probs = case
+    value = fit_threshold(labels, probs, rule=rule)
+    assert 0 <= value <= 1
+    called, passed = probs[probs >= value], probs[probs < value]
+    if len(called) and len(passed) and called.min() - passed.max() > 1e-9:
+        assert passed.max() < value < called.min()
+
+
+def columns(positives: int, negatives: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """(60, 14) targets with so many of each class in every column, the rest masked, and probabilities."""
+    rng = np.random.default_rng(seed)
+    targets = np.full((60, 14), np.nan)
+    targets[:positives], targets[positives : positives + negatives] = 1, 0
+    return rng.permuted(targets, axis=0), rng.random((60, 14))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_one_threshold_per_observation(rule: Rule) -> None:
+    targets, probs = columns(20, 30)
+    fitted = fit_thresholds(targets, probs, rule=rule, sensitivity=0.8, split="some")
+    assert tuple(threshold.observation for threshold in fitted) == OBSERVATIONS
+    for k, threshold in enumerate(fitted):
+        known = ~np.isnan(targets[:, k])
+        expected = fit_threshold(targets[known, k], probs[known, k], rule=rule, sensitivity=0.8)
+        assert threshold.value == expected
+        assert (threshold.rule, threshold.reason, threshold.split) == (rule, None, "some")
+        assert (threshold.positives, threshold.negatives) == (20, 30)
+
+
+@pytest.mark.parametrize(
+    ("positives", "negatives"), [(MIN_CLASS_COUNT - 1, 40), (40, MIN_CLASS_COUNT - 1), (0, 0), (0, 60)]
+)
+def test_too_few_films_leave_the_default_with_its_reason(positives: int, negatives: int) -> None:
+    for threshold in fit_thresholds(*columns(positives, negatives)):
+        assert (threshold.value, threshold.rule) == (DEFAULT_THRESHOLD, "default")
+        assert threshold.reason == (
+            f"{positives} positives and {negatives} negatives in the validation split; "
+            f"{MIN_CLASS_COUNT} of each are needed"
+        )
+
+
+def test_just_enough_films_are_fitted() -> None:
+    fitted = fit_thresholds(*columns(MIN_CLASS_COUNT, MIN_CLASS_COUNT))
+    assert all(threshold.reason is None for threshold in fitted)
+
+
+def test_masked_films_do_not_move_a_threshold() -> None:
+    targets, probs = columns(20, 30)
+    others = np.where(np.isnan(targets), np.nan, probs)
+    assert fit_thresholds(targets, others) == fit_thresholds(targets, probs)
