@@ -26,6 +26,13 @@ OBSERVATIONS: Final[tuple[str, ...]] = (
 )
 """The observations in the column order of CheXpert's CSV. Every array of length 14 is in this order."""
 
+SHORT_NAMES: Final[dict[str, str]] = {
+    "Enlarged Cardiomediastinum": "Enl. Cardiomed.",
+    "Pleural Effusion": "Pleural Eff.",
+    "Support Devices": "Devices",
+}
+"""Display names of those that are too long for an axis on a phone."""
+
 COMPETITION: Final[tuple[str, ...]] = (
     "Atelectasis",
     "Cardiomegaly",

@@ -37,6 +37,11 @@ def bundle_choices() -> list[Path]:
     return [*shipped, *runs]
 
 
+def bundle_name(path: Path) -> str:
+    """What a bundle is called in the app: the shipped ones are marked."""
+    return f"{path.name} (shipped)" if path.parent == MODELS else f"runs/{path.name}"
+
+
 def choose_model() -> None:
     """Show the model switcher; the choice lies in the session under `MODEL_KEY`."""
     choices = [str(path) for path in bundle_choices()]
@@ -51,7 +56,7 @@ def choose_model() -> None:
         "Model",
         choices,
         index=choices.index(chosen) if chosen else 0,
-        format_func=_name,
+        format_func=lambda path: bundle_name(Path(path)),
         help="Shipped models, and runs under runs/.",
     )
 
@@ -90,8 +95,3 @@ def guard() -> Iterator[None]:
         yield
     except ChexError as error:
         st.error(str(error), icon=":material/error:")
-
-
-def _name(path: str) -> str:
-    place = Path(path)
-    return f"{place.name} (shipped)" if place.parent == MODELS else f"runs/{place.name}"

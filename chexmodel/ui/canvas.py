@@ -1,0 +1,83 @@
+"""What all figures share: colours, hatches, an empty canvas.
+
+Text, grid and background are left to the theme of the page. Where colour carries a meaning it is one of
+Okabe and Ito's colour-blind-safe set, darkened where it would vanish on white, and it never stands alone:
+a pattern, a dash, a symbol or a label says the same.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+CONFIG: Final = {"displayModeBar": False, "scrollZoom": False}
+"""For `st.plotly_chart`: on a phone a finger on a chart scrolls the page."""
+
+GREY: Final = "#7F8790"
+COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#B8639A", "#C27F00", GREY)
+MAX_SERIES: Final = len(COLOURS)
+"""More lines than this in one chart repeat their looks."""
+
+SHARES: Final = ((0.0, "#EDF3F6"), (1.0, "#79AFCB"))
+"""Colour scale of a few cells, light enough for the one ink of the text on them."""
+INK: Final = "#16222B"
+_CLEAR = "rgba(0,0,0,0)"
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
+_HATCHES = ("", "/", ".", "x", "-", "+")
+
+
+class Look(NamedTuple):
+    """How a series is told from the others."""
+
+    colour: str
+    dash: str
+    symbol: str
+    hatch: str
+
+
+def look(i: int) -> Look:
+    """Give series `i` its look."""
+    return Look(*(options[i % MAX_SERIES] for options in (COLOURS, _DASHES, _SYMBOLS, _HATCHES)))
+
+
+def figure(traces: Sequence[Any], *, height: int, **layout: Any) -> go.Figure:
+    """Put traces on a transparent canvas of `height` px, the legend below, nothing to drag."""
+    drawn = go.Figure(traces)
+    drawn.update_layout(
+        height=height,
+        margin={"l": 4, "r": 12, "t": 12, "b": 4},
+        paper_bgcolor=_CLEAR,
+        plot_bgcolor=_CLEAR,
+        dragmode=False,
+        legend={
+            "orientation": "h",
+            "yref": "container",
+            "y": 0,
+            "yanchor": "bottom",
+            "x": 0,
+            "traceorder": "normal",
+        },
+        **layout,
+    )
+    drawn.update_xaxes(automargin=True, fixedrange=True, title_standoff=8)
+    return drawn.update_yaxes(automargin=True, fixedrange=True, title_standoff=8)
+
+
+def hatched(colour: str, shape: str) -> dict[str, Any]:
+    """Give a bar its colour, under a faint white hatch."""
+    white = "rgba(255,255,255,0.6)"
+    return {
+        "color": colour,
+        "pattern": {"shape": shape, "fillmode": "overlay", "fgcolor": white, "size": 7, "solidity": 0.2},
+    }
+
+
+def gaps(values: NDArray[np.floating]) -> list[Any]:
+    """Turn undefined values into None, which plotly leaves out and which JSON can say."""
+    cells = values.astype(object)
+    cells[np.isnan(values)] = None
+    listed: list[Any] = cells.tolist()
+    return listed

@@ -1,0 +1,124 @@
+"""What a bundle's predictions say of one observation: curves, and the four counts at a threshold."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from chexmodel.bundle import Bundle
+from chexmodel.calibration import probabilities
+from chexmodel.errors import BundleError
+from chexmodel.labels import OBSERVATIONS
+
+
+class Rate(NamedTuple):
+    """A share of films, NaN where it is undefined; `reason` then says why."""
+
+    value: float
+    of: int
+    reason: str
+
+
+class Confusion(NamedTuple):
+    """Films by label and by call: true and false positives, false and true negatives."""
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+    def rates(self) -> dict[str, Rate]:
+        """Sensitivity, specificity, and the two predictive values on these films."""
+        tp, fp, fn, tn = self
+        return {
+            "Sensitivity": _rate(tp, tp + fn, "no film is labelled positive"),
+            "Specificity": _rate(tn, tn + fp, "no film is labelled negative"),
+            "PPV": _rate(tp, tp + fp, "no film is called positive"),
+            "NPV": _rate(tn, tn + fn, "no film is called negative"),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """The unmasked films of one observation.
+
+    labels: (N,) in {0, 1}. probs: (N,) calibrated, in [0, 1]. threshold: the bundle's, in [0, 1].
+    """
+
+    observation: str
+    labels: NDArray[np.float64]
+    probs: NDArray[np.float64]
+    threshold: float
+
+    @property
+    def positives(self) -> int:
+        """Films labelled positive."""
+        return int((self.labels == 1).sum())
+
+    @property
+    def negatives(self) -> int:
+        """Films labelled negative."""
+        return int((self.labels == 0).sum())
+
+    def at(self, threshold: float) -> Confusion:
+        """Count the films at a threshold; `probs >= threshold` is called positive."""
+        called = self.probs >= threshold
+        actual = self.labels == 1
+        cells = (actual & called, ~actual & called, actual & ~called, ~actual & ~called)
+        return Confusion(*(int(cell.sum()) for cell in cells))
+
+    def roc(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give (1 − specificity, sensitivity), both ascending."""
+        fpr, tpr, _ = roc_curve(self.labels, self.probs)
+        return fpr, tpr
+
+    def precision_recall(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give (recall, precision), recall descending, to be drawn in steps."""
+        precision, recall, _ = precision_recall_curve(self.labels, self.probs, drop_intermediate=True)
+        # scikit-learn appends (recall 0, precision 1), which belongs to no threshold: the step that
+        # reaches recall 0 has the height of the highest threshold.
+        precision[-1] = precision[-2]
+        return recall, precision
+
+
+def read_scored(bundle: Bundle, predictions: pd.DataFrame, split: str) -> dict[str, Scored]:
+    """Calibrate the predictions of one split.
+
+    Args:
+        bundle: for calibrations and thresholds.
+        predictions: its `predictions()`.
+        split: which of its splits.
+
+    Returns:
+        Observation → its unmasked films; only those where both classes occur.
+
+    Raises:
+        BundleError: columns or films are missing.
+    """
+    columns = [f"{kind} {name}" for kind in ("target", "logit") for name in OBSERVATIONS]
+    lacking = [name for name in ("split", *columns) if name not in predictions]
+    rows = pd.DataFrame() if lacking else predictions.loc[predictions["split"] == split, columns]
+    if rows.empty:
+        reason = f"column {lacking[0]!r}" if lacking else f"films of the {split} split"
+        raise BundleError(
+            f"predictions.parquet of bundle {bundle.path} lacks {reason}: "
+            f"write it anew with `python -m train evaluate {bundle.path} --data DIR`"
+        )
+    values = rows.to_numpy(np.float64)
+    truth, logits = np.hsplit(values, 2)
+    probs = probabilities(logits, bundle.calibrations)
+    found = {}
+    for k, name in enumerate(OBSERVATIONS):
+        known = np.isin(truth[:, k], (0, 1)) & ~np.isnan(probs[:, k])
+        scored = Scored(name, truth[known, k], probs[known, k], bundle.thresholds[k].value)
+        if scored.positives and scored.negatives:
+            found[name] = scored
+    return found
+
+
+def _rate(part: int, whole: int, reason: str) -> Rate:
+    return Rate(part / whole, whole, "") if whole else Rate(math.nan, 0, reason)

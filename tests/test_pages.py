@@ -1,0 +1,345 @@
+"""The pages Dataset, Evaluation, Training and Model: what they show is what the files say."""
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from chexpert_rows import film, row, write
+from streamlit.testing.v1 import AppTest
+from tiny_bundle import HISTORY, RARE, UNTRAINED, tiny_config, write_tiny_bundle
+
+from chexmodel import bundle
+from chexmodel.bundle import Bundle
+from chexmodel.labels import OBSERVATIONS
+from chexmodel.statistics import load_statistics
+from chexmodel.ui.components import MODEL_KEY
+from train.config import MACHINE, FitConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ROOT / "chexmodel" / "ui"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_bundle(tmp_path_factory.mktemp("made") / "tiny")
+
+
+@pytest.fixture
+def tiny(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy to spoil, the only run that the pages find."""
+    monkeypatch.setenv("CHEXMODEL_RUNS", str(tmp_path / "runs"))
+    return Path(shutil.copytree(made, tmp_path / "runs" / "tiny"))
+
+
+def opened(page: str, chosen: Path | None = None) -> AppTest:
+    at = AppTest.from_file(str(PAGES / f"{page}.py"), default_timeout=60)
+    if chosen is not None:
+        at.session_state[MODEL_KEY] = str(chosen)
+    return ran(at)
+
+
+def ran(at: AppTest) -> AppTest:
+    at.run()
+    assert not at.exception
+    return at
+
+
+def metrics(at: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in at.metric}
+
+
+def text(at: AppTest) -> str:
+    return "\n".join(element.value for kind in (at.markdown, at.caption, at.subheader) for element in kind)
+
+
+def charts(at: AppTest) -> int:
+    return len(at.get("plotly_chart"))
+
+
+# --------------------------------------------------------------------------------------------- Dataset
+
+
+def test_dataset_shows_the_committed_counts() -> None:
+    at = opened("dataset")
+    known = load_statistics(ROOT / "assets" / "statistics" / "chexpert.json")
+    assert metrics(at)["Films"] == f"{known.films:,}" == "223,414"
+    assert metrics(at)["Patients"] == "64,540"
+    assert at.dataframe[0].value["positive"].tolist() == known.states()["positive"].tolist()
+    assert known.provenance is not None
+    assert known.provenance.sha256 in text(at)
+    assert charts(at) == 7
+
+
+def test_dataset_says_what_a_constant_yes_gets() -> None:
+    at = opened("dataset")
+    assert metrics(at)["Macro F1 of a constant “yes”, blanks masked"] == "0.816 over 14"
+    assert metrics(at)["Macro F1 of a constant “yes”, blanks negative"] == "0.262 over 14"
+    assert "22,381 positives and no explicit negative" in text(at)
+    assert "7,579 films from 90 years on" in text(at)
+
+
+def own_table(directory: Path) -> Path:
+    rows = [
+        row(film(1), Edema="1", Fracture="0"),
+        row(film(2), Edema="0", Fracture="1"),
+        row(film(3), Edema="1"),
+    ]
+    return write(directory / "train.csv", rows)
+
+
+@pytest.mark.parametrize("given", ["file", "directory"])
+def test_dataset_reads_a_path(tmp_path: Path, given: str) -> None:
+    csv = own_table(tmp_path)
+    at = opened("dataset")
+    at.radio(key="dataset-source").set_value("A CSV of mine")
+    assert "Give the path" in ran(at).info[0].value
+    at.text_input(key="dataset-path").set_value(str(csv if given == "file" else tmp_path))
+    ran(at)
+    assert metrics(at)["Films"] == "3"
+    # Edema: 2·2/(2·2+1) = 0.8; Fracture: 2/(2+1); blanks negative: Fracture has two negatives, 2/(2+2).
+    assert metrics(at)["Macro F1 of a constant “yes”, blanks masked"] == "0.733 over 2"
+    assert metrics(at)["Macro F1 of a constant “yes”, blanks negative"] == "0.650 over 2"
+    assert "no positive in this table" in text(at)
+    assert "capped" not in text(at)
+    csv.write_text(
+        csv.read_text() + csv.read_text().splitlines()[1].replace("patient00001", "patient00009") + "\n"
+    )
+    assert metrics(ran(at))["Films"] == "4"
+
+
+def test_dataset_reads_an_upload(tmp_path: Path) -> None:
+    data = gzip.compress(own_table(tmp_path).read_bytes())
+    at = opened("dataset")
+    at.radio(key="dataset-source").set_value("A CSV of mine")
+    ran(at)
+    at.file_uploader(key="dataset-upload").set_value([("mine.csv.gz", data, "application/gzip")])
+    assert metrics(ran(at))["Patients"] == "3"
+    assert "`mine.csv.gz`" in text(at)
+
+
+@pytest.mark.parametrize("path", ["/nowhere/train.csv", "~nobody-of-this-name/x", "x" * 5000, "\0"])
+def test_dataset_says_what_is_wrong_with_a_path(path: str) -> None:
+    at = opened("dataset")
+    at.radio(key="dataset-source").set_value("A CSV of mine")
+    ran(at)
+    at.text_input(key="dataset-path").set_value(path)
+    assert len(ran(at).error) == 1
+    assert not at.metric
+
+
+def test_dataset_names_an_upload_as_its_owner_does() -> None:
+    at = opened("dataset")
+    at.radio(key="dataset-source").set_value("A CSV of mine")
+    ran(at)
+    at.file_uploader(key="dataset-upload").set_value([("mine.csv", b"a,b\n1,2\n", "text/csv")])
+    assert ran(at).error[0].value.startswith("mine.csv")
+    assert "/tmp" not in at.error[0].value
+
+
+# ------------------------------------------------------------------------------------------ Evaluation
+
+
+def test_evaluation_shows_the_scores_of_the_file(tiny: Path) -> None:
+    at = opened("evaluation", tiny)
+    scores = bundle.load(tiny).metrics().splits["test"]
+    table = at.dataframe[0].value.set_index("observation")
+    assert metrics(at)["Films"] == str(scores.films)
+    assert metrics(at)["Bootstrap resamples"] == "50"
+    for score in scores.scores:
+        shown = table.loc[score.observation]
+        assert (shown["positives"], shown["negatives"], shown["masked"]) == (
+            score.positives,
+            score.negatives,
+            score.masked,
+        )
+        if score.undefined is None:
+            assert shown["AUROC (95 %)"].startswith(f"{score.auroc.value:.2f} ({score.auroc.low:.2f}–")
+            assert shown["F1"] == f"{score.f1.value:.2f}"
+            assert shown["F1 of constant yes"] == f"{score.f1_constant_yes:.2f}"
+    assert charts(at) == 3
+    assert not at.warning
+
+
+def test_evaluation_shows_a_dash_and_the_reason_where_undefined(tiny: Path) -> None:
+    at = opened("evaluation", tiny)
+    table = at.dataframe[0].value.set_index("observation")
+    for name, reason in ((UNTRAINED, "not trained"), (RARE, "0 positives")):
+        assert table.loc[name, "AUROC (95 %)"] == table.loc[name, "F1"] == "—"
+        assert reason in table.loc[name, "why undefined"]
+        assert name not in at.selectbox(key="evaluation-observation").options
+        assert f"{name} ({reason}" in text(at)
+    macro = at.dataframe[1].value.set_index("metric")
+    assert macro.loc["AUROC", "over"] == len(OBSERVATIONS) - 2
+
+
+def test_evaluation_marks_the_split_that_was_fitted_on(tiny: Path) -> None:
+    at = opened("evaluation", tiny)
+    at.radio(key="evaluation-split").set_value("validation")
+    assert "fitted on these films" in ran(at).warning[0].value
+    assert metrics(at)["Films"] == "120"
+
+
+def test_the_slider_starts_at_the_threshold_and_moves_the_counts(tiny: Path) -> None:
+    at = opened("evaluation", tiny)
+    at.selectbox(key="evaluation-observation").set_value("Edema")
+    ran(at)
+    loaded: Bundle = bundle.load(tiny)
+    score = next(s for s in loaded.metrics().splits["test"].scores if s.observation == "Edema")
+    assert at.slider[0].value == score.threshold
+    assert metrics(at)["Sensitivity"] == f"{score.recall.value:.2f}"
+    assert metrics(at)["PPV"] == f"{score.precision.value:.2f}"
+    point = loaded.thresholds[OBSERVATIONS.index("Edema")]
+    assert f"{point.positives} positives and {point.negatives} negatives" in text(at)
+    at.slider[0].set_value(1.0)
+    assert metrics(ran(at))["Sensitivity"] == "0.00"
+    assert metrics(at)["PPV"] == "—"
+    assert "PPV is undefined: no film is called positive." in text(at)
+
+
+def test_evaluation_compares_observations(tiny: Path) -> None:
+    at = opened("evaluation", tiny)
+    at.multiselect[0].set_value(["Edema", "Pneumonia"])
+    ran(at)
+    drawn = json.loads(at.get("plotly_chart")[0].proto.spec)["data"]
+    assert [line["name"].split(" (")[0] for line in drawn if "(" in line.get("name", "")] == [
+        "No Finding",
+        "Edema",
+        "Pneumonia",
+    ]
+
+
+def test_evaluation_of_other_weights_is_called_out(tiny: Path) -> None:
+    document = json.loads((tiny / "metrics.json").read_text())
+    (tiny / "metrics.json").write_text(json.dumps(document | {"weights_sha256": "0" * 64}))
+    assert "other weights" in opened("evaluation", tiny).error[0].value
+
+
+# -------------------------------------------------------------------------------------------- Training
+
+
+def test_training_shows_best_epoch_and_options(tiny: Path) -> None:
+    at = opened("training", tiny)
+    best = at.dataframe[0].value.iloc[0]
+    assert (best["run"], best["best epoch"], best["of"]) == ("runs/tiny", "2", 3)
+    assert best["Mean AUROC"] == "0.750"
+    assert best["validation loss"] == "0.250"
+    assert charts(at) == 8
+    loss = json.loads(at.get("plotly_chart")[0].proto.spec)["data"]
+    assert loss[0]["y"] == HISTORY["train_loss"].tolist()
+
+
+def test_training_compares_runs_finished_or_not(tiny: Path) -> None:
+    going = tiny.parent / "going"
+    going.mkdir()
+    HISTORY.head(1).drop(columns="val_f1").to_csv(going / "history.csv", index=False)
+    (going / "config.json").write_text(tiny_config(going, seed=7).model_dump_json())
+    at = opened("training", tiny)
+    at.multiselect(key="training-runs").set_value(["runs/going", "runs/tiny"])
+    ran(at)
+    best = at.dataframe[0].value.set_index("run")
+    assert best.loc["runs/going", "Mean AUROC"] == "0.550"
+    assert best.loc["runs/going", "Macro F1"] == "—"
+    options = at.dataframe[1].value
+    assert options.index.tolist() == ["seed"]
+    assert options.loc["seed"].to_dict() == {"runs/going": "7", "runs/tiny": "0"}
+    same = len(FitConfig.model_fields) - len(MACHINE) - len(("seed", "description"))
+    assert f"{same} further options" in text(at)
+
+
+def test_training_without_a_run_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHEXMODEL_RUNS", str(tmp_path))
+    monkeypatch.setattr("chexmodel.ui.components.MODELS", tmp_path / "models")
+    at = opened("training")
+    assert "python -m train fit" in at.info[0].value
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"epoch\n", b"a,b\n1,2\n", b"epoch,val_auroc\n1,x\n", b"\xff\xfe\0"]
+)
+def test_a_damaged_history_is_a_sentence_beside_the_others(tiny: Path, content: bytes) -> None:
+    other = Path(shutil.copytree(tiny, tiny.parent / "other"))
+    (other / "history.csv").write_bytes(content)
+    at = opened("training", tiny)
+    at.multiselect(key="training-runs").set_value(["runs/other", "runs/tiny"])
+    ran(at)
+    assert "history.csv" in at.error[0].value
+    assert at.dataframe[0].value["run"].tolist() == ["runs/tiny"]
+
+
+def test_unreadable_options_do_not_hide_the_curves(tiny: Path) -> None:
+    (tiny / "bundle.json").unlink()
+    (tiny / "config.json").write_text("{")
+    at = opened("training", tiny)
+    assert charts(at) == 8
+    assert "runs/tiny" in next(line.value for line in at.caption if line.value.startswith("No options"))
+
+
+# ----------------------------------------------------------------------------------------------- Model
+
+
+def test_model_puts_use_and_limits_first(tiny: Path) -> None:
+    at = opened("model", tiny)
+    headings = [heading.value for heading in at.subheader]
+    assert headings[:3] == ["tiny", "Intended use", "Limits"]
+    manifest = bundle.read_manifest(tiny)
+    assert manifest.weights_sha256 in text(at)
+    assert f"{UNTRAINED}: {manifest.not_trained[UNTRAINED]}" in text(at)
+    assert [expander.label for expander in at.expander][:2] == ["Data", "Training"]
+
+
+def test_model_shows_the_calibration_of_the_file(tiny: Path) -> None:
+    table = opened("model", tiny).dataframe[0].value.set_index("observation")
+    for calibration in bundle.load(tiny).calibrations:
+        shown = table.loc[calibration.observation]
+        trained = calibration.observation != UNTRAINED
+        assert shown["slope"] == (f"{calibration.slope:.3f}" if trained else "—")
+        assert shown["method"] == calibration.method
+    assert "10 of each are needed" in table.loc[RARE, "why a default"]
+
+
+# ------------------------------------------------------------------------------- what lacks, what broke
+
+
+@pytest.mark.parametrize(
+    ("page", "lacking"),
+    [("evaluation", "metrics.json"), ("evaluation", "predictions.parquet"), ("model", "card.md")],
+)
+def test_a_lacking_file_is_a_sentence(tiny: Path, page: str, lacking: str) -> None:
+    (tiny / lacking).unlink()
+    at = opened(page, tiny)
+    said = [element.value for element in (*at.error, *at.info) if lacking in element.value]
+    assert len(said) == 1
+    assert "python -m train evaluate" in said[0]
+    # What does not need that file is still shown.
+    assert bool(at.dataframe) == (lacking != "metrics.json")
+
+
+@pytest.mark.parametrize(
+    ("page", "damaged"),
+    [
+        *((page, name) for page in ("evaluation", "model") for name in ("bundle.json", "model.safetensors")),
+        *(("evaluation", name) for name in ("metrics.json", "predictions.parquet", "thresholds.json")),
+        ("training", "bundle.json"),
+    ],
+)
+def test_a_damaged_file_is_a_sentence(tiny: Path, page: str, damaged: str) -> None:
+    (tiny / damaged).write_bytes(b"\0 not what it was")
+    at = opened(page, tiny)
+    assert len(at.error) == 1
+    assert "bundle" in at.error[0].value
+
+
+def test_predictions_of_another_layout_are_a_sentence(tiny: Path) -> None:
+    predictions = bundle.load(tiny).predictions()
+    predictions.drop(columns="logit Edema").to_parquet(tiny / "predictions.parquet")
+    assert "logit Edema" in opened("evaluation", tiny).error[0].value
+    predictions[predictions["split"] == "validation"].to_parquet(tiny / "predictions.parquet")
+    assert "films of the test split" in opened("evaluation", tiny).error[0].value
+
+
+@pytest.mark.parametrize("page", ["evaluation", "model"])
+def test_no_model_is_a_sentence(tmp_path: Path, page: str) -> None:
+    at = opened(page, tmp_path / "gone")
+    assert "there is no bundle" in at.error[0].value
