@@ -30,14 +30,20 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Start the app on a free port of this machine."""
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start the app on a free port of this machine, with the shipped models alone."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = ["--server.headless=true", f"--server.port={port}", "--server.address=127.0.0.1"]
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), *options]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"CHEXMODEL_RUNS": str(tmp_path_factory.mktemp("runs"))},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(240):
@@ -124,6 +130,9 @@ def test_upload_pick_a_finding_and_see_the_overlay(
     table = Path(download.value.path()).read_text()
     assert table.splitlines()[0] == "observation,probability,threshold,decision,raw_logit"
     assert len(table.splitlines()) == 15
+    page.locator('[data-testid="stMain"]').evaluate("main => main.scrollTo(0, 0)")
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(500)
     desktop = page.viewport_size["width"] == 1440
     page.screenshot(path=str(pictures / ("analyse.png" if desktop else "analyse-phone.png")))
 

@@ -18,7 +18,7 @@ from train.__main__ import main
 from train.config import EvaluateConfig, FitConfig
 from train.dataset import Films, augmentation, load_splits
 from train.evaluate import evaluate
-from train.fit import fit
+from train.fit import _devices, epoch_weights, fit
 from train.module import Classifier
 from train.sampling import Draw
 
@@ -201,3 +201,41 @@ def test_a_corrupt_film_is_named(tiny_data: Path, tmp_path: Path, capsys: pytest
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert message.startswith("film ")
     assert "can't be read" in message
+
+
+def test_a_machine_that_is_not_there_is_a_sentence(tiny_data: Path, tmp_path: Path) -> None:
+    wanted = config(tiny_data, tmp_path / "run", accelerator="warp")
+    with pytest.raises(ChexError, match="can't run with accelerator 'warp'"):
+        fit(wanted)
+    assert not wanted.out.exists()  # nothing was started, so that the corrected command runs
+
+
+def test_a_run_without_a_finished_epoch_may_be_started_again(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    wanted = config(tiny_data, tmp_path / "run")
+    with monkeypatch.context() as patched:
+        patched.setattr(Classifier, "training_step", interrupted)
+        with pytest.raises(ChexError, match="start again"):
+            fit(wanted)
+    assert bundle.read_history(fit(wanted))["epoch"].tolist() == [1]
+
+
+def test_sampling_factors_can_be_set(tiny_data: Path, tmp_path: Path) -> None:
+    wanted = config(tiny_data, tmp_path / "run", factors={"Lung Opacity": 3.0}, rare=0.001)
+    splits = load_splits(wanted)
+    opaque = splits.train.targets[:, OBSERVATIONS.index("Lung Opacity")] == 1
+    weights = epoch_weights(splits, wanted)
+    assert np.allclose(weights[opaque], 3.0)
+    assert np.allclose(weights[~opaque], 1.0)
+    assert (epoch_weights(splits, wanted.model_copy(update={"sampler": "shuffle"})) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "given"), [("auto", "auto"), ("2", 2), ("-1", -1), ("0,1", [0, 1]), ("0,", [0])]
+)
+def test_devices_are_passed_as_lightning_reads_them(text: str, given: object) -> None:
+    assert _devices(text) == given

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning import Trainer, seed_everything
+from lightning import Callback, Trainer, seed_everything
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_only
 
 from chexmodel import bundle, network
 from chexmodel.atomic import write_file
@@ -46,7 +48,8 @@ def fit(config: FitConfig) -> Path:
     Raises:
         ChexError: data, backbone or output do not fit; the message says what to do.
     """
-    checkpoint = _prepare_output(config)
+    version = code_version()  # of the code that starts now, whatever is edited meanwhile
+    checkpoint = _checkpoint(config)
     seed_everything(config.seed, workers=True, verbose=False)
     splits = load_splits(config)
     _require_validation(splits)
@@ -70,21 +73,8 @@ def fit(config: FitConfig) -> Path:
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    history = History(config.out / "history.csv")
-    stop = EarlyStopping(monitor="val_auroc", mode="max", patience=config.patience)
-    trainer = Trainer(
-        max_epochs=config.epochs,
-        accelerator=config.accelerator,
-        devices=_devices(config.devices),
-        num_nodes=config.num_nodes,
-        precision=_precision(config),
-        gradient_clip_val=config.gradient_clip or None,
-        callbacks=[best, history, stop, SamplerEpoch(sampler), Progress(config.batch_size)],
-        logger=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        default_root_dir=config.out,
-    )
+    trainer = _trainer(config, [best, SamplerEpoch(sampler)])
+    _start(config)
     with _resumable(config):
         trainer.fit(
             classifier,
@@ -94,8 +84,32 @@ def fit(config: FitConfig) -> Path:
             weights_only=True,
         )
     if trainer.is_global_zero:
-        _write_bundle(config, splits, preprocessing, net, Path(best.best_model_path))
+        _write_bundle(config, splits, preprocessing, net, Path(best.best_model_path), version)
     return config.out
+
+
+def _trainer(config: FitConfig, callbacks: list[Callback]) -> Trainer:
+    stop = EarlyStopping(monitor="val_auroc", mode="max", patience=config.patience)
+    history = History(config.out / "history.csv")
+    try:
+        return Trainer(
+            max_epochs=config.epochs,
+            accelerator=config.accelerator,
+            devices=_devices(config.devices),
+            num_nodes=config.num_nodes,
+            precision=_precision(config),
+            gradient_clip_val=config.gradient_clip or None,
+            callbacks=[*callbacks, history, stop, Progress(config.batch_size)],
+            logger=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            default_root_dir=config.out,
+        )
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+        raise ChexError(
+            f"Lightning can't run with accelerator {config.accelerator!r}, devices {config.devices!r} and "
+            f"precision {config.precision!r} here: {error}"
+        ) from error
 
 
 def epoch_weights(splits: Splits, config: FitConfig) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -108,22 +122,21 @@ def epoch_weights(splits: Splits, config: FitConfig) -> np.ndarray[tuple[int], n
     return sample_weights(splits.train.targets, factors=factors)
 
 
-def _prepare_output(config: FitConfig) -> Path | None:
-    """Make the run's directory; with `resume`, return the checkpoint to go on from."""
-    wanted = json.loads(config.model_dump_json())
+def _checkpoint(config: FitConfig) -> Path | None:
+    """Check the output directory; with `resume`, return the checkpoint to go on from."""
     file, last = config.out / CONFIG, config.out / CHECKPOINTS / "last.ckpt"
     if not config.resume:
-        if config.out.exists() and any(config.out.iterdir()):
+        # What a run leaves that finished no epoch does not count: it may be started again.
+        kept = {path.name for path in config.out.glob("*")} - {CONFIG, CHECKPOINTS}
+        if kept or last.exists():
             raise DatasetError(f"{config.out} is not empty: choose another --out, or go on with --resume")
-        (config.out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-        write_file(file, (json.dumps(wanted, indent=2) + "\n").encode())
         return None
     if not file.is_file() or not last.is_file():
         raise BundleError(f"{config.out} has no finished epoch to resume from: start without --resume")
     former = json.loads(file.read_text())
     changed = [
         f"{name} {former.get(name)!r} → {value!r}"
-        for name, value in wanted.items()
+        for name, value in json.loads(config.model_dump_json()).items()
         if name not in MACHINE and former.get(name) != value
     ]
     if changed:
@@ -132,6 +145,18 @@ def _prepare_output(config: FitConfig) -> Path | None:
             "resume with the same options, or choose another --out"
         )
     return last
+
+
+@rank_zero_only
+def _start(config: FitConfig) -> None:
+    """Make the run's directory, once nothing is left that could be refused."""
+    try:
+        (config.out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        write_file(config.out / CONFIG, config.model_dump_json(indent=2).encode() + b"\n")
+    except OSError as error:
+        raise BundleError(
+            f"{config.out} can't be written ({error.strerror}): choose another --out"
+        ) from error
 
 
 def _require_validation(splits: Splits) -> None:
@@ -143,6 +168,7 @@ def _require_validation(splits: Splits) -> None:
         )
 
 
+@rank_zero_only
 def _say(splits: Splits) -> None:
     for name, films in splits.fingerprint.films.items():
         print(f"{name}: {films:,} films of {splits.fingerprint.patients[name]:,} patients", file=sys.stderr)
@@ -191,6 +217,7 @@ def _write_bundle(
     preprocessing: Preprocessing,
     net: network.Network,
     best: Path,
+    version: str,
 ) -> None:
     state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
     prefix = "network."
@@ -199,7 +226,7 @@ def _write_bundle(
     manifest = bundle.Manifest(
         name=config.out.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        code_version=code_version(),
+        code_version=version,
         backbone=config.backbone,
         not_trained=untrained(splits.train.targets, OBSERVATIONS),
         preprocessing=preprocessing,
