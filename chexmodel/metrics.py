@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 MACRO: Final = ("auroc", "average_precision", "precision", "recall", "specificity", "f1", "accuracy")
+_BASELINE: Final = "f1_constant_yes"  # averaged over the same observations as the metrics
 _INTERVAL = (2.5, 97.5)
 _CHUNK = 1 << 20  # weights handled at once: a handful of arrays of 8 MB stay near the cache
 
@@ -30,7 +31,7 @@ def evaluate(
     targets: NDArray[np.floating],
     probs: NDArray[np.floating],
     *,
-    thresholds: Sequence[float] | NDArray[np.floating],
+    thresholds: float | Sequence[float] | NDArray[np.floating],
     patients: Sequence[str] | NDArray[np.object_] | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
@@ -40,7 +41,7 @@ def evaluate(
     Args:
         targets: (N, 14) in {0, 1, −1, NaN}; −1 and NaN are masked.
         probs: (N, 14) in [0, 1]; a column that is NaN throughout was not trained and is undefined.
-        thresholds: 14 values in [0, 1]; `probs >= threshold` is the decision.
+        thresholds: 14 values in [0, 1], or one for all; `probs >= threshold` is the decision.
         patients: N ids; whole patients are resampled. None takes every film for a patient of its own.
         bootstrap: number of resamples R; 0 leaves the intervals undefined.
         seed: of the resampling.
@@ -112,11 +113,13 @@ def equivalent_groups(targets: NDArray[np.floating]) -> list[list[int]]:
 def _checked(
     targets: NDArray[np.floating],
     probs: NDArray[np.floating],
-    thresholds: Sequence[float] | NDArray[np.floating],
+    thresholds: float | Sequence[float] | NDArray[np.floating],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     labels = np.array(targets, dtype=np.float64)
     scores = np.asarray(probs, dtype=np.float64)
     cuts = np.asarray(thresholds, dtype=np.float64)
+    if cuts.ndim == 0:
+        cuts = np.full(len(OBSERVATIONS), float(cuts))
     expected = (len(labels), len(OBSERVATIONS))
     if len(labels) == 0:
         raise DatasetError("there are no films to score: check the split and the views")
@@ -145,11 +148,11 @@ def _draws(
     """Every metric of one observation under each row of weights; NaN where it is undefined."""
     known = ~np.isnan(labels) & ~np.isnan(scores)
     if len(np.unique(labels[known])) < 2:
-        return {name: np.full(len(weights), np.nan) for name in MACRO}
+        return {name: np.full(len(weights), np.nan) for name in (*MACRO, _BASELINE)}
     y, p, w = labels[known], scores[known], weights[:, known]
     rows = max(1, _CHUNK // len(y))
     parts = [_metrics(y, p, cut, w[i : i + rows].astype(np.float64)) for i in range(0, len(w), rows)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in MACRO}
+    return {name: np.concatenate([part[name] for part in parts]) for name in (*MACRO, _BASELINE)}
 
 
 def _metrics(
@@ -165,6 +168,7 @@ def _metrics(
         "specificity": ratio(tn, tn + fp),
         "f1": ratio(2 * tp, np.where(tp + fn > 0, 2 * tp + fp + fn, 0.0)),
         "accuracy": ratio(tp + tn, tp + fp + fn + tn),
+        _BASELINE: ratio(2 * (tp + fn), np.where(tp + fn > 0, 2 * (tp + fn) + fp + tn, 0.0)),
     }
 
 
@@ -181,7 +185,7 @@ def _score(
         undefined = "not trained in this model"
     elif positives == 0 or negatives == 0:
         undefined = f"{positives} positives and {negatives} negatives among these films"
-    estimates = {metric: _estimate(values) for metric, values in draws.items()}
+    estimates = {metric: _estimate(draws[metric]) for metric in MACRO}
     return ObservationScore(
         observation=name,
         positives=positives,
@@ -215,7 +219,7 @@ def _partition(equivalent: list[list[int]]) -> list[list[int]]:
 def _macro(draws: list[dict[str, NDArray[np.float64]]], groups: list[list[int]]) -> dict[str, Average]:
     """Average each metric over groups of observations: first within a group, then over the groups."""
     averages = {}
-    for metric in MACRO:
+    for metric in (*MACRO, _BASELINE):
         rows = []
         for group in groups:
             defined = [draws[k][metric] for k in group if not np.isnan(draws[k][metric][0])]

@@ -4,12 +4,14 @@ Targets are (N, 14) floats; 1 is a positive, 0 a negative, a value between them 
 label, NaN no information. NaN entries count nowhere.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chexmodel.errors import DatasetError
+from chexmodel.labels import OBSERVATIONS
 
 POS_WEIGHT_CAP: Final = 100.0
 """Largest class weight. CheXpert's rarest observation needs 62 (Pleural Other, blanks as negatives), so
@@ -73,22 +75,24 @@ def sampling_factors(
     return factors
 
 
-def sample_weights(targets: NDArray[np.floating], *, factors: NDArray[np.floating]) -> NDArray[np.float64]:
+def sample_weights(
+    targets: NDArray[np.floating], *, factors: NDArray[np.floating] | Mapping[str, float]
+) -> NDArray[np.float64]:
     """Weight of each sample for a weighted draw: the product of the factors of what it truly shows.
 
     Only an unmasked positive (exactly 1) counts: an uncertain label, smoothed or not, oversamples nothing.
 
     Args:
-        targets: (N, K) in [0, 1] or NaN.
-        factors: (K,), finite and ≥ 1, for example of `sampling_factors`.
+        targets: (N, 14) in [0, 1] or NaN.
+        factors: finite and ≥ 1: (14,), for example of `sampling_factors`, or by name, 1 for those not named.
 
     Returns:
         (N,), ≥ 1.
 
     Raises:
-        DatasetError: factors of another length, or one that is below 1 or not finite.
+        DatasetError: factors of another length or for unknown names, or one below 1 or not finite.
     """
-    values = np.asarray(factors, dtype=np.float64)
+    values = _by_name(factors) if isinstance(factors, Mapping) else np.asarray(factors, dtype=np.float64)
     if values.shape != (targets.shape[1],):
         raise DatasetError(
             f"sampling factors have shape {values.shape}; one per observation is needed: {targets.shape[1]}"
@@ -97,3 +101,10 @@ def sample_weights(targets: NDArray[np.floating], *, factors: NDArray[np.floatin
         raise DatasetError(f"sampling factors must be finite and at least 1, got {values.tolist()}")
     weights: NDArray[np.float64] = np.exp((np.asarray(targets) == 1.0) @ np.log(values))
     return weights
+
+
+def _by_name(factors: Mapping[str, float]) -> NDArray[np.float64]:
+    unknown = sorted(set(factors) - set(OBSERVATIONS))
+    if unknown:
+        raise DatasetError(f"sampling factors name no observation: {', '.join(unknown)}")
+    return np.array([factors.get(name, 1.0) for name in OBSERVATIONS], dtype=np.float64)

@@ -95,9 +95,13 @@ def page(request: pytest.FixtureRequest, browser: "playwright.Browser") -> Itera
 
 
 def settled(page: "playwright.Page") -> None:
-    """Wait until the script has run and nothing shows a traceback."""
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
-    page.wait_for_timeout(500)
+    """Wait until the script has run and everything is drawn; nothing may show a traceback."""
+    page.wait_for_timeout(500)  # what was just done has to reach the server first
+    page.wait_for_function(
+        """() => document.querySelector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+            && !document.querySelector('[data-testid="stSkeleton"], [data-stale="true"]')"""
+    )
+    page.wait_for_timeout(500)  # plotly draws after its element is there
     assert page.locator('[data-testid="stException"]').count() == 0
 
 
@@ -121,7 +125,7 @@ def test_upload_pick_a_finding_and_see_the_overlay(
     before = overlay_picture(page)
     assert before.startswith("data:image/png;base64,")
     page.get_by_role("combobox", name="Finding to explain").click()
-    page.get_by_role("option").nth(3).click()
+    page.get_by_role("option").nth(1).click()
     settled(page)
     after = overlay_picture(page)
     assert after != before
@@ -132,7 +136,7 @@ def test_upload_pick_a_finding_and_see_the_overlay(
     assert len(table.splitlines()) == 15
     page.locator('[data-testid="stMain"]').evaluate("main => main.scrollTo(0, 0)")
     page.mouse.move(0, 0)
-    page.wait_for_timeout(500)
+    settled(page)
     desktop = page.viewport_size["width"] == 1440
     page.screenshot(path=str(pictures / ("analyse.png" if desktop else "analyse-phone.png")))
 

@@ -280,3 +280,17 @@ def test_thresholds_out_of_range_are_refused(cut: float) -> None:
     values[3] = cut
     with pytest.raises(DatasetError, match="thresholds must lie"):
         evaluate(np.zeros((2, 14)), np.zeros((2, 14)), thresholds=values)
+
+
+def test_one_threshold_stands_for_all() -> None:
+    targets, probs = random_scores()
+    one, fourteen = (judged(targets, probs, thresholds=cut) for cut in (0.5, np.full(14, 0.5)))
+    assert one.model_dump_json() == fourteen.model_dump_json()  # as text, where undefined equals undefined
+
+
+def test_the_constant_yes_is_averaged_over_the_same_observations() -> None:
+    evaluation = judged(*random_scores())
+    baseline, f1 = evaluation.macro["f1_constant_yes"], evaluation.macro["f1"]
+    defined = [score.f1_constant_yes for score in evaluation.scores if not score.undefined]
+    assert baseline.observations == f1.observations == len(defined)
+    assert baseline.value == pytest.approx(np.mean(defined))

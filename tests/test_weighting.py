@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from chexmodel.errors import DatasetError
+from chexmodel.labels import OBSERVATIONS
 from chexmodel.weighting import (
     FACTOR_CAP,
     POS_WEIGHT_CAP,
@@ -121,3 +122,11 @@ def test_one_more_rare_observation_multiplies_the_weight(
 def test_factors_that_do_not_fit(factors: list[float], message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         sample_weights(np.zeros((4, 3)), factors=np.array(factors))
+
+
+def test_factors_by_name_are_those_by_place() -> None:
+    targets = np.zeros((3, len(OBSERVATIONS)))
+    targets[1, OBSERVATIONS.index("Fracture")] = 1
+    assert sample_weights(targets, factors={"Fracture": 2.5}).tolist() == pytest.approx([1, 2.5, 1])
+    with pytest.raises(DatasetError, match="Fractures"):
+        sample_weights(targets, factors={"Fractures": 2.0})

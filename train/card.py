@@ -57,6 +57,12 @@ def interval(estimate: Estimate | Average) -> str:
     return f"{number(estimate.value)} ({number(estimate.low)}–{number(estimate.high)})"
 
 
+def title(name: str) -> str:
+    """Name of a metric in words."""
+    words = {"auroc": "AUROC", "f1": "F1", "f1_constant_yes": "F1 of a constant yes"}
+    return words.get(name, name.replace("_", " "))
+
+
 def _table(header: list[str], rows: Iterable[list[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
@@ -125,7 +131,7 @@ def _averages(test: Evaluation) -> str:
         distinct = test.macro_distinct[name]
         rows.append(
             [
-                name.replace("_", " ").replace("auroc", "AUROC"),
+                title(name),
                 f"{interval(average)} over {average.observations}",
                 f"{interval(distinct)} over {distinct.observations}",
             ]

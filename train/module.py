@@ -57,7 +57,7 @@ class Classifier(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the epoch's validation metrics, macro over the observations where they are defined."""
         probs, truth = (metric.compute().float().cpu().numpy() for metric in (self.probs, self.truth))
-        macro = evaluate(truth, probs, thresholds=np.full(truth.shape[1], 0.5), bootstrap=0).macro
+        macro = evaluate(truth, probs, thresholds=0.5, bootstrap=0).macro
         known = ~np.isnan(truth)
         scores = {
             # Here, since the epoch's last training batch is behind us and the callbacks are yet to come.

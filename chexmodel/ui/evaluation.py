@@ -18,6 +18,7 @@ SPLIT_KEY: Final = "evaluation-split"
 OBSERVATION_KEY: Final = "evaluation-observation"
 THRESHOLD_KEY: Final = "evaluation-threshold"
 
+_METRICS: Final = {"auroc": "AUROC", "f1": "F1", "f1_constant_yes": "F1 of constant yes"}
 _RULES: Final = {
     "f1": "best F1",
     "youden": "best sensitivity + specificity (Youden's J)",
@@ -121,7 +122,7 @@ def _averages(evaluation: Evaluation) -> None:
     st.subheader("Macro averages")
     rows = [
         {
-            "metric": name.replace("_", " ").replace("auroc", "AUROC").replace("f1", "F1"),
+            "metric": _METRICS.get(name, name.replace("_", " ")),
             "plain": _interval(plain),
             "over": plain.observations,
             "equivalent as one": _interval(evaluation.macro_distinct[name]),
