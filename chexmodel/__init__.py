@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from chexmodel.version import __version__
+
 if TYPE_CHECKING:
     from chexmodel.predictor import Predictor
 
 __all__ = ["Predictor", "__version__"]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

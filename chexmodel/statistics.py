@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError, model_validator
 
-from chexmodel import __version__
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.table import csv_files
+from chexmodel.version import __version__
 
 _STATES: Final = {"positive": 1, "negative": 0, "uncertain": -1}
 _EDGES: Final = tuple(range(0, 121, 10))

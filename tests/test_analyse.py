@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from apps import ran
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 from tiny_bundle import UNTRAINED, write_tiny_bundle
@@ -36,12 +37,6 @@ def opened(chosen: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     at.session_state[MODEL_KEY] = str(chosen)
     return ran(at)
-
-
-def ran(at: AppTest) -> AppTest:
-    at.run()
-    assert not at.exception
-    return at
 
 
 def upload(at: AppTest, name: str, data: bytes) -> AppTest:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from apps import ran
 from chexpert_rows import film, row, write
 from streamlit.testing.v1 import AppTest
 from tiny_bundle import HISTORY, RARE, UNTRAINED, tiny_config, write_tiny_bundle
@@ -38,12 +39,6 @@ def opened(page: str, chosen: Path | None = None) -> AppTest:
     if chosen is not None:
         at.session_state[MODEL_KEY] = str(chosen)
     return ran(at)
-
-
-def ran(at: AppTest) -> AppTest:
-    at.run()
-    assert not at.exception
-    return at
 
 
 def metrics(at: AppTest) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """Train and judge from the shell: `python -m train COMMAND`."""
 
+import logging
 import sys
+import warnings
 from collections.abc import Sequence
 
 import tyro
@@ -17,6 +19,9 @@ def _fit(config: tyro.conf.OmitArgPrefixes[FitConfig]) -> None:
     """Train a classifier and write its bundle; `evaluate` completes it."""
     from train.fit import fit
 
+    # Lightning's notices (a tip of the day among them) would hide ours; its warnings stay.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="lightning")
     fit(config)
 
 

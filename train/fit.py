@@ -74,7 +74,7 @@ def fit(config: FitConfig) -> Path:
         enable_version_counter=False,
     )
     trainer = _trainer(config, [best, SamplerEpoch(sampler)])
-    _start(config)
+    _start(config, trainer)
     with _resumable(config):
         trainer.fit(
             classifier,
@@ -148,8 +148,9 @@ def _checkpoint(config: FitConfig) -> Path | None:
 
 
 @rank_zero_only
-def _start(config: FitConfig) -> None:
+def _start(config: FitConfig, trainer: Trainer) -> None:
     """Make the run's directory, once nothing is left that could be refused."""
+    print(f"on {trainer.strategy.root_device}, precision {trainer.precision}", file=sys.stderr)
     try:
         (config.out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         write_file(config.out / CONFIG, config.model_dump_json(indent=2).encode() + b"\n")

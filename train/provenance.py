@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from chexmodel import __version__
+from chexmodel.version import __version__
 
 
 def code_version() -> str:
