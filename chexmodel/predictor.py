@@ -102,12 +102,15 @@ class Prediction:
         return Image.fromarray(paint(self.film, self.heat(observation, method=method) / scale, alpha=alpha))
 
     def frame(self) -> pd.DataFrame:
-        """One row per observation: probability, threshold, decision in words, raw logit."""
+        """One row per observation: probability, threshold, decision in words, raw logit.
+
+        An observation that was not trained has neither score nor threshold: NaN.
+        """
         return pd.DataFrame(
             {
                 "observation": self.observations,
                 "probability": self.probabilities,
-                "threshold": self.thresholds,
+                "threshold": np.where(np.isnan(self.probabilities), np.nan, self.thresholds),
                 "decision": [
                     "not trained in this model"
                     if called is None

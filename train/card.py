@@ -38,7 +38,7 @@ def write_card(manifest: Manifest, metrics: Metrics, thresholds: list[Threshold]
         _averages(test),
         _reading(test),
         "## Operating points",
-        _operating_points(thresholds),
+        _operating_points(manifest, thresholds),
         "## Limits",
         _limits(manifest, test),
     ]
@@ -155,7 +155,7 @@ def _reading(test: Evaluation) -> str:
     )
 
 
-def _operating_points(thresholds: list[Threshold]) -> str:
+def _operating_points(manifest: Manifest, thresholds: list[Threshold]) -> str:
     rows = [
         [
             point.observation,
@@ -165,6 +165,7 @@ def _operating_points(thresholds: list[Threshold]) -> str:
             point.reason or "",
         ]
         for point in thresholds
+        if point.observation not in manifest.not_trained
     ]
     return _table(["observation", "threshold", "rule", "fitted on", "why a default"], rows)
 
