@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from chexmodel import bundle
+from chexmodel import bundle, images
 from chexmodel.errors import BundleError, ChexError, DatasetError
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.predictor import Predictor
@@ -239,3 +239,12 @@ def test_sampling_factors_can_be_set(tiny_data: Path, tmp_path: Path) -> None:
 )
 def test_devices_are_passed_as_lightning_reads_them(text: str, given: object) -> None:
     assert _devices(text) == given
+
+
+def test_training_folder_and_app_see_the_same_input(tiny_data: Path, tmp_path: Path) -> None:
+    splits = load_splits(config(tiny_data, tmp_path / "run"))
+    preprocessing = bundle.Preprocessing(size=64, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
+    films = Films(splits.test, splits.test.truth, preprocessing)
+    for position in (0, len(films) - 1):
+        data = splits.test.paths[position].read_bytes()
+        assert torch.equal(films[position][0], preprocessing.tensor(images.read(data).pixels))

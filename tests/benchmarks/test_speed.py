@@ -18,7 +18,11 @@ from chexmodel.bootstrap import draw_weights, ranking
 from chexmodel.explain import class_activation_maps
 from chexmodel.geometry import to_square
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.preprocessing import Preprocessing
 from chexmodel.table import image_paths, read_table
+from train.config import FitConfig
+from train.dataset import Films, augmentation, load_splits
+from train.sampling import Draw
 
 pytestmark = pytest.mark.benchmark
 
@@ -109,3 +113,34 @@ def test_film_to_input(shared: Path) -> None:
     theirs, expected = measured(peer, rounds=2)
     assert count == expected == len(paths)
     report(f"{count} films from JPEG to input, one core", mine, "torchxrayvision", theirs)
+
+
+@pytest.mark.shared
+def test_a_loading_process_feeds(shared: Path, tmp_path: Path) -> None:
+    """Films per second of one loading process, augmented as in training."""
+    wanted = FitConfig(data=shared / "xrays", out=tmp_path / "run")
+    split = load_splits(wanted).train
+    preprocessing = Preprocessing(size=224, mean=(0.5,) * 3, std=(0.5,) * 3)
+    films = Films(split, split.targets, preprocessing, augmentation(wanted))
+    torch.set_num_threads(1)
+    seconds, loaded = measured(lambda: [films[Draw(i, i)][0] for i in range(100)], rounds=3)
+    assert {tuple(film.shape) for film in loaded} == {(3, 224, 224)}
+    print(f"\none loading process, augmented: {len(loaded) / seconds:.0f} films/s")
+
+
+def test_activations_of_a_training_film() -> None:
+    """Memory that one 224 px film keeps for the backward pass of DenseNet-121, float32."""
+    net = network.build("densenet121")
+    weights = {weight.untyped_storage().data_ptr() for weight in net.parameters()}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        logits, _ = net(torch.rand(4, 3, 224, 224))
+    assert logits.requires_grad
+    print(f"\nDenseNet-121, activations of one training film: {sum(kept.values()) / 4e6:.0f} MB")
