@@ -6,6 +6,7 @@ positive factor h·w and the final ReLU, and its mean plus the bias is the logit
 log-odds over the image. It is kept signed and unnormalised; normalising is a matter of painting.
 """
 
+from functools import cache
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -19,6 +20,8 @@ Method = Literal["Grad-CAM", "Grad-CAM++", "LayerCAM", "HiResCAM", "EigenCAM"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
 EXACT: Final[Method] = "Grad-CAM"
 """The method computed in one pass with a unit (raw log-odds); the others are relative, 0 to 1."""
+
+_ROWS = 32  # painted at a time: a film of 3000 px fits the cache by strips, and not as a whole
 
 
 def class_activation_maps(features: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -107,12 +110,21 @@ def paint(film: NDArray[np.float32], heat: NDArray[np.floating], *, alpha: float
     Returns:
         (H, W, 3) uint8 RGB.
     """
+    painted = np.empty((*film.shape, 3), dtype=np.uint8)
+    for top in range(0, len(film), _ROWS):
+        rows = slice(top, top + _ROWS)
+        level = np.clip(heat[rows], 0.0, 1.0).astype(np.float32)
+        colour = palette()[np.round(level * 255.0).astype(np.uint8)]
+        grey = film[rows, :, None]
+        painted[rows] = np.round((grey + (colour - grey) * (alpha * level)[..., None]) * 255.0)
+    return painted
+
+
+@cache
+def palette() -> NDArray[np.float32]:
+    """Colours of heat from 0 to full, (256, 3) in [0, 1]: the upper part of inferno."""
     from matplotlib import colormaps
 
-    level = np.clip(heat, 0.0, 1.0).astype(np.float32)
     # The darkest third of inferno is black on a dark film: start where it shows.
-    colour = colormaps["inferno"](0.3 + 0.7 * level)[..., :3].astype(np.float32)
-    opacity = (alpha * level)[..., None]
-    mixed = film[..., None] * (1.0 - opacity) + colour * opacity
-    painted: NDArray[np.uint8] = np.round(mixed * 255.0).astype(np.uint8)
-    return painted
+    colours: NDArray[np.float32] = colormaps["inferno"](np.linspace(0.3, 1.0, 256))[:, :3].astype(np.float32)
+    return colours

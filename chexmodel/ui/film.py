@@ -6,9 +6,10 @@ from typing import Final
 
 import numpy as np
 import plotly.graph_objects as go
-from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
+
+from chexmodel.explain import palette
 
 SHOWN_SIDE: Final = 1400
 """Longest side sent to the browser, px; downloads keep the film's own size."""
@@ -77,9 +78,9 @@ def film_figure(picture: Image.Image, *, height: int, scale: tuple[float, str] |
 
 
 def _colours() -> list[list[float | str]]:
-    """The part of inferno that `explain.paint` uses, as plotly wants it."""
+    """The palette of `explain.paint`, as plotly wants it."""
     steps = np.linspace(0.0, 1.0, 9)
-    colours = (np.round(255 * np.array(colormaps["inferno"](0.3 + 0.7 * steps))[:, :3])).astype(int)
+    colours = np.round(255 * palette()[np.round(255 * steps).astype(int)]).astype(int)
     return [[float(s), f"rgb({r},{g},{b})"] for s, (r, g, b) in zip(steps, colours, strict=True)]
 
 
