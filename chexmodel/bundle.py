@@ -60,7 +60,7 @@ class Policies(BaseModel):
 
 
 class Manifest(BaseModel):
-    """`bundle.json`. `trained` maps each observation to None, or to the reason why it was not trained."""
+    """`bundle.json`. `not_trained` gives, for each observation that was not trained, the reason."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -115,10 +115,6 @@ class Bundle:
             return pd.read_parquet(io.BytesIO(_bytes(self.path, "predictions.parquet")))
         except (ValueError, OSError) as error:
             raise _damaged(self.path, "predictions.parquet", error) from error
-
-    def history(self) -> pd.DataFrame:
-        """Read `history.csv`, one row an epoch."""
-        return read_history(self.path)
 
     def card(self) -> str:
         """Read `card.md`."""

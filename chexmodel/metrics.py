@@ -182,7 +182,7 @@ def _score(
     positives, negatives = int((labels == 1).sum()), int((labels == 0).sum())
     undefined = None
     if np.isnan(scores).all():
-        undefined = "not trained in this model"
+        undefined, cut = "not trained in this model", float("nan")
     elif positives == 0 or negatives == 0:
         undefined = f"{positives} positives and {negatives} negatives among these films"
     estimates = {metric: _estimate(draws[metric]) for metric in MACRO}

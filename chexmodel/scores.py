@@ -22,10 +22,10 @@ class Estimate(_Frozen):
 
 
 class ObservationScore(_Frozen):
-    """How one observation is read. `undefined` says why the ranking metrics are NaN, where they are.
+    """How one observation is read. `undefined` says why the metrics are NaN, where they are.
 
-    `precision` is NaN where no film is called positive. `f1_constant_yes` is the F1 of calling every
-    film positive: a score at or below it shows no skill.
+    `threshold` is NaN where the observation was not trained, `precision` where no film is called positive.
+    `f1_constant_yes` is the F1 of calling every film positive: a score at or below it shows no skill.
     """
 
     observation: str

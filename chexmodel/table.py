@@ -28,7 +28,6 @@ from chexmodel.schema import FIRST_ROW, SCHEMA, STUDY, explain, numbers
 __all__ = [
     "Views",
     "csv_files",
-    "frontal",
     "image_paths",
     "missing_images",
     "read_table",
@@ -226,11 +225,6 @@ def select_views(table: pd.DataFrame, views: Views) -> pd.DataFrame:
     """
     _choose("views", views, get_args(Views))
     return table[table["Frontal/Lateral"] == "Frontal"] if views == "frontal" else table
-
-
-def frontal(table: pd.DataFrame) -> pd.DataFrame:
-    """Keep the frontal films, with their index."""
-    return select_views(table, "frontal")
 
 
 def _choose(option: str, value: str, choices: tuple[str, ...]) -> None:

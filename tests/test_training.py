@@ -1,7 +1,9 @@
 """A real training, small: fit, evaluate, resume, reload, and the errors on the way."""
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -248,3 +250,45 @@ def test_training_folder_and_app_see_the_same_input(tiny_data: Path, tmp_path: P
     for position in (0, len(films) - 1):
         data = splits.test.paths[position].read_bytes()
         assert torch.equal(films[position][0], preprocessing.tensor(images.read(data).pixels))
+
+
+def test_a_moved_run_still_becomes_a_bundle(run: Path, tiny_data: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(run, tmp_path / "moved"))
+    fit(config(tiny_data, moved, epochs=2, resume=True))
+    assert bundle.read_manifest(moved).weights_sha256 == bundle.read_manifest(run).weights_sha256
+
+
+def test_damaged_configurations_are_sentences(run: Path, tiny_data: Path, tmp_path: Path) -> None:
+    spoilt = Path(shutil.copytree(run, tmp_path / "spoilt"))
+    (spoilt / "config.json").write_text("{")
+    with pytest.raises(BundleError, match=r"config\.json is damaged"):
+        fit(config(tiny_data, spoilt, epochs=2, resume=True))
+    manifest = json.loads((spoilt / "bundle.json").read_text())
+    manifest["config"]["gamma"] = "strong"
+    (spoilt / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=r"does not fit this program \(gamma\)"):
+        evaluate(EvaluateConfig(bundle=spoilt, data=tiny_data, workers=0))
+
+
+def test_an_untrained_observation_has_no_threshold_in_the_scores(run: Path) -> None:
+    for score in bundle.load(run).metrics().splits["test"].scores:
+        assert np.isnan(score.threshold) == (score.undefined == "not trained in this model")
+
+
+def test_the_last_epoch_is_kept_also_when_it_is_no_better(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    falling = iter([0.9, 0.8, 0.7])
+
+    def judged(*_: Any, **__: Any) -> SimpleNamespace:
+        value = SimpleNamespace(value=next(falling))
+        return SimpleNamespace(macro=dict.fromkeys(("precision", "recall", "f1", "auroc"), value))
+
+    monkeypatch.setattr("train.module.evaluate", judged)
+    out = fit(config(tiny_data, tmp_path / "run", epochs=3))
+    epochs = {
+        name: torch.load(out / "checkpoints" / f"{name}.ckpt", weights_only=True)["epoch"]
+        for name in ("best", "last")
+    }
+    assert epochs == {"best": 0, "last": 2}
+    assert sorted(file.name for file in (out / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]

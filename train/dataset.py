@@ -111,10 +111,10 @@ def _read(csv: Path, config: FitConfig, fractions: dict[str, float], missing: li
     kept = select_views(table, config.views)
     paths = image_paths(kept, csv)
     if config.skip_missing:
-        absent = missing_images(paths)
-        missing.append(len(absent))
-        kept = kept.drop(index=kept.index[absent])
-        paths = image_paths(kept, csv)
+        there = np.ones(len(paths), dtype=bool)
+        there[missing_images(paths)] = False
+        missing.append(int((~there).sum()))
+        kept, paths = kept[there], [path for path, found in zip(paths, there, strict=True) if found]
     else:
         require_images(kept, paths)
     file_of = pd.Series(paths, index=kept.index, dtype=object)

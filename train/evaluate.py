@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from tqdm import tqdm
 
 from chexmodel import bundle, metrics
 from chexmodel.bundle import Manifest, Metrics
 from chexmodel.calibration import Calibration, fit_calibrations, probabilities
-from chexmodel.errors import DatasetError
+from chexmodel.errors import BundleError, DatasetError
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.metrics import Evaluation
 from chexmodel.network import Network
@@ -95,7 +96,14 @@ def predict(
 def _fit_config(config: EvaluateConfig, manifest: Manifest) -> FitConfig:
     """Rebuild the run's own configuration: same seed and shares, hence the same split."""
     machine = {"data": config.data, "out": config.bundle, "workers": config.workers}
-    return FitConfig.model_validate(manifest.config | machine | {"batch_size": config.batch_size})
+    try:
+        return FitConfig.model_validate(manifest.config | machine | {"batch_size": config.batch_size})
+    except ValidationError as error:
+        wrong = ", ".join(str(part["loc"][0]) for part in error.errors() if part["loc"])
+        raise BundleError(
+            f"the configuration in bundle {config.bundle} does not fit this program ({wrong}): evaluate it "
+            "with the version that wrote it, or train it again"
+        ) from error
 
 
 def _require_same_data(config: EvaluateConfig, manifest: Manifest, splits: Splits) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning import Callback, Trainer, seed_everything
+from lightning import Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
@@ -32,6 +32,7 @@ from train.sampling import EpochSampler, sample_weights, sampling_factors
 
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
+BEST, LAST = "best", "last"
 
 
 def fit(config: FitConfig) -> Path:
@@ -64,16 +65,7 @@ def fit(config: FitConfig) -> Path:
     if config.pos_weight:
         alpha = torch.from_numpy(pos_weight(splits.train.targets, cap=config.pos_weight_cap)).float()
     classifier = Classifier(net.to(memory_format=torch.channels_last), config, alpha=alpha)
-    best = ModelCheckpoint(
-        dirpath=config.out / CHECKPOINTS,
-        filename="best",
-        monitor="val_auroc",
-        mode="max",
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    trainer = _trainer(config, [best, SamplerEpoch(sampler)])
+    trainer = _trainer(config, SamplerEpoch(sampler))
     _start(config, trainer)
     with _resumable(config):
         trainer.fit(
@@ -84,11 +76,19 @@ def fit(config: FitConfig) -> Path:
             weights_only=True,
         )
     if trainer.is_global_zero:
-        _write_bundle(config, splits, preprocessing, net, Path(best.best_model_path), version)
+        _write_bundle(config, splits, preprocessing, net, version)
     return config.out
 
 
-def _trainer(config: FitConfig, callbacks: list[Callback]) -> Trainer:
+def _trainer(config: FitConfig, sampler: SamplerEpoch) -> Trainer:
+    kept: dict[str, Any] = {
+        "dirpath": config.out / CHECKPOINTS,
+        "save_on_train_epoch_end": True,
+        "enable_version_counter": False,
+    }
+    best = ModelCheckpoint(filename=BEST, monitor="val_auroc", mode="max", **kept)
+    # A callback of its own, after the best: `save_last` passes over the epochs that are no better.
+    last = ModelCheckpoint(filename=LAST, **kept)
     stop = EarlyStopping(monitor="val_auroc", mode="max", patience=config.patience)
     history = History(config.out / "history.csv")
     try:
@@ -99,7 +99,7 @@ def _trainer(config: FitConfig, callbacks: list[Callback]) -> Trainer:
             num_nodes=config.num_nodes,
             precision=_precision(config),
             gradient_clip_val=config.gradient_clip or None,
-            callbacks=[*callbacks, history, stop, Progress(config.batch_size)],
+            callbacks=[sampler, history, stop, Progress(config.batch_size), best, last],
             logger=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -124,7 +124,7 @@ def epoch_weights(splits: Splits, config: FitConfig) -> np.ndarray[tuple[int], n
 
 def _checkpoint(config: FitConfig) -> Path | None:
     """Check the output directory; with `resume`, return the checkpoint to go on from."""
-    file, last = config.out / CONFIG, config.out / CHECKPOINTS / "last.ckpt"
+    file, last = config.out / CONFIG, config.out / CHECKPOINTS / f"{LAST}.ckpt"
     if not config.resume:
         # What a run leaves that finished no epoch does not count: it may be started again.
         kept = {path.name for path in config.out.glob("*")} - {CONFIG, CHECKPOINTS}
@@ -133,7 +133,10 @@ def _checkpoint(config: FitConfig) -> Path | None:
         return None
     if not file.is_file() or not last.is_file():
         raise BundleError(f"{config.out} has no finished epoch to resume from: start without --resume")
-    former = json.loads(file.read_text())
+    try:
+        former = dict(json.loads(file.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise BundleError(f"{file} is damaged ({error}): restore it, or choose another --out") from error
     changed = [
         f"{name} {former.get(name)!r} → {value!r}"
         for name, value in json.loads(config.model_dump_json()).items()
@@ -205,7 +208,7 @@ def _resumable(config: FitConfig) -> Iterator[None]:
     try:
         yield
     except SystemExit as stopped:
-        last = config.out / CHECKPOINTS / "last.ckpt"
+        last = config.out / CHECKPOINTS / f"{LAST}.ckpt"
         advice = "no epoch was finished: start again"
         if last.is_file():
             advice = "the last finished epoch is kept: add --resume to the same command to go on"
@@ -217,9 +220,9 @@ def _write_bundle(
     splits: Splits,
     preprocessing: Preprocessing,
     net: network.Network,
-    best: Path,
     version: str,
 ) -> None:
+    best = config.out / CHECKPOINTS / f"{BEST}.ckpt"
     state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
     prefix = "network."
     net.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})

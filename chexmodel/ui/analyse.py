@@ -202,7 +202,8 @@ def _details(predictor: Predictor, prediction: Prediction, chosen: Chosen) -> No
         last = f"padded to a square and resized to {side}×{side} px for the network"
         st.markdown("\n".join(f"{i}. {action}" for i, action in enumerate((*audit.actions, last), 1)))
     with st.expander("Thresholds and where they come from", icon=":material/tune:"):
-        rows = [point.model_dump() for point in predictor.bundle.thresholds]
+        points = zip(predictor.bundle.thresholds, predictor.bundle.trained, strict=True)
+        rows = [point.model_dump() for point, trained in points if trained]
         st.dataframe(rows, hide_index=True, width="stretch")
 
 
