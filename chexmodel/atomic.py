@@ -41,9 +41,11 @@ def replace_directory(path: Path, files: Mapping[str, bytes]) -> None:
         if path.exists():
             shutil.copytree(path, fresh, copy_function=_link, dirs_exist_ok=True)
         for name, data in files.items():
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
             (fresh / name).unlink(missing_ok=True)  # never write through a link into the old directory
             write_file(fresh / name, data)
-        _sync(fresh)
+        for directory in {fresh, *((fresh / name).parent for name in files)}:
+            _sync(directory)
         shutil.rmtree(old, ignore_errors=True)
         if path.exists():
             path.rename(old)

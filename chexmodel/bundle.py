@@ -2,7 +2,7 @@
 
 Required: `bundle.json`, `model.safetensors`, `calibration.json`, `thresholds.json`. Written by `fit` and
 `evaluate` besides: `metrics.json`, `predictions.parquet`, `history.csv`, `curves.png`, `card.md`. Nothing
-in it is ever unpickled.
+in it is ever unpickled. An ensemble has the weights of its further members in `members/NN.safetensors`.
 """
 
 import hashlib
@@ -12,11 +12,11 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -25,69 +25,46 @@ from chexmodel import network as networks
 from chexmodel.atomic import replace_directory
 from chexmodel.calibration import Calibration
 from chexmodel.errors import BundleError
-from chexmodel.labels import OBSERVATIONS, BlankPolicy, UncertainPolicy
-from chexmodel.metrics import Evaluation
+from chexmodel.labels import OBSERVATIONS
+from chexmodel.localisation import Pointing
+from chexmodel.manifest import (
+    FORMAT_VERSION,
+    READ_VERSIONS,
+    Dtype,
+    Fingerprint,
+    Manifest,
+    Metrics,
+    Origin,
+    Policies,
+)
 from chexmodel.network import Network
-from chexmodel.preprocessing import Preprocessing
 from chexmodel.thresholds import Threshold
 
-FORMAT_VERSION: Final = 1
+__all__ = [
+    "FORMAT_VERSION",
+    "MANIFEST",
+    "WEIGHTS",
+    "Bundle",
+    "Dtype",
+    "Fingerprint",
+    "Manifest",
+    "Metrics",
+    "Origin",
+    "Policies",
+    "load",
+    "load_members",
+    "load_network",
+    "read_history",
+    "read_manifest",
+    "save",
+    "to_json",
+    "weight_files",
+    "weights_bytes",
+]
+
 MANIFEST: Final = "bundle.json"
 WEIGHTS: Final = "model.safetensors"
-Dtype = Literal["float16", "float32"]
 _Model = TypeVar("_Model")
-
-
-class Fingerprint(BaseModel):
-    """Which data a model was fitted on: file name and SHA-256 of each CSV, films and patients per split."""
-
-    model_config = ConfigDict(frozen=True)
-
-    files: dict[str, str]
-    films: dict[str, int]
-    patients: dict[str, int]
-    missing_images: int = 0
-
-
-class Policies(BaseModel):
-    """How labels became targets, and which views were used."""
-
-    model_config = ConfigDict(frozen=True)
-
-    uncertain: UncertainPolicy
-    blank: BlankPolicy
-    views: Literal["frontal", "all"]
-
-
-class Manifest(BaseModel):
-    """`bundle.json`. `not_trained` gives, for each observation that was not trained, the reason."""
-
-    model_config = ConfigDict(frozen=True)
-
-    format_version: int = FORMAT_VERSION
-    name: str
-    created: str
-    code_version: str
-    backbone: str
-    observations: tuple[str, ...] = OBSERVATIONS
-    not_trained: dict[str, str]
-    preprocessing: Preprocessing
-    policies: Policies
-    config: dict[str, Any]
-    seed: int
-    data: Fingerprint
-    weights_dtype: Dtype
-    weights_sha256: str
-
-
-class Metrics(BaseModel):
-    """`metrics.json`: the evaluation of each split, and the command that made it."""
-
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
-
-    command: str
-    weights_sha256: str
-    splits: dict[str, Evaluation]
 
 
 @dataclass(frozen=True)
@@ -110,11 +87,20 @@ class Bundle:
         return _parse(self.path, "metrics.json", TypeAdapter(Metrics))
 
     def predictions(self) -> pd.DataFrame:
-        """Read `predictions.parquet`: split, id, patient, `target NAME` and `logit NAME` per observation."""
+        """Read `predictions.parquet`: split, id, patient, `target NAME` and `logit NAME` per observation.
+
+        Of an ensemble also `fold`: the number, from 1, of the member that a validation film's logits are of.
+        """
         try:
             return pd.read_parquet(io.BytesIO(_bytes(self.path, "predictions.parquet")))
         except (ValueError, OSError) as error:
             raise _damaged(self.path, "predictions.parquet", error) from error
+
+    def localisation(self) -> list[Pointing]:
+        """Read `localisation.json`: how well maps point; empty where nothing was measured."""
+        if not (self.path / "localisation.json").is_file():
+            return []
+        return _parse(self.path, "localisation.json", TypeAdapter(list[Pointing]))
 
     def card(self) -> str:
         """Read `card.md`."""
@@ -152,10 +138,10 @@ def read_manifest(path: Path) -> Manifest:
         found = json.loads(text).get("format_version")
     except (ValueError, AttributeError, RecursionError) as error:
         raise _damaged(path, MANIFEST, error) from error
-    if found != FORMAT_VERSION:
+    if found not in READ_VERSIONS:
         raise BundleError(
-            f"bundle {path} has format version {found}, this program reads {FORMAT_VERSION}: "
-            "use the version of the program that wrote it, or train it again"
+            f"bundle {path} has format version {found}, this program reads {READ_VERSIONS[0]} to "
+            f"{READ_VERSIONS[-1]}: use the version of the program that wrote it, or train it again"
         )
     manifest = _parse(path, MANIFEST, TypeAdapter(Manifest))
     if manifest.observations != OBSERVATIONS:
@@ -163,23 +149,49 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
+def weight_files(members: int) -> list[str]:
+    """Names of the weight files of a model with so many members, in their order."""
+    return [WEIGHTS, *(f"members/{number:02d}.safetensors" for number in range(1, members))]
+
+
 def load_network(path: Path, manifest: Manifest) -> Network:
-    """Build the network and load its weights as fp32, in evaluation mode, without gradients."""
-    data = _bytes(path, WEIGHTS)
-    if hashlib.sha256(data).hexdigest() != manifest.weights_sha256:
+    """Build the network and load its weights as fp32, in evaluation mode, without gradients.
+
+    Of several members it is their ensemble, whose logits and maps are the means of theirs.
+    """
+    members = load_members(path, manifest)
+    return members[0] if len(members) == 1 else networks.ensemble(members)
+
+
+def load_members(path: Path, manifest: Manifest) -> list[Network]:
+    """Load the networks of which a model is the mean, each as `load_network` gives them.
+
+    Raises:
+        BundleError: weights are missing, damaged, or not those that the manifest names.
+    """
+    files = weight_files(manifest.members)
+    data = [_bytes(path, name) for name in files]
+    digest = hashlib.sha256()
+    for content in data:
+        digest.update(content)
+    if digest.hexdigest() != manifest.weights_sha256:
         raise BundleError(
             f"the weights of bundle {path} are not those that its {MANIFEST} names (SHA-256 differs): "
-            "the file is damaged or was replaced; copy the bundle again"
+            "a file is damaged or was replaced; copy the bundle again"
         )
-    network = networks.build(manifest.backbone, pretrained=False)
+    return [_network(path, name, content, manifest) for name, content in zip(files, data, strict=True)]
+
+
+def _network(path: Path, name: str, data: bytes, manifest: Manifest) -> Network:
+    network = networks.build(manifest.backbone, channels=len(manifest.preprocessing.mean))
     try:
         tensors = load_tensors(data)
-        for name, value in tensors.items():
+        for tensor, value in tensors.items():
             if not torch.isfinite(value).all():
-                raise ValueError(f"{name} is not finite")
+                raise ValueError(f"{tensor} is not finite")
         network.load_state_dict(tensors, strict=True)
     except (SafetensorError, RuntimeError, ValueError) as error:
-        raise _damaged(path, WEIGHTS, error) from error
+        raise _damaged(path, name, error) from error
     return network.float().eval().requires_grad_(False)
 
 
@@ -230,7 +242,7 @@ def _bytes(path: Path, name: str) -> bytes:
         return (path / name).read_bytes()
     except OSError as error:
         maker = f"run `python -m train fit … --out {path}`"
-        if name not in (MANIFEST, WEIGHTS, "history.csv", "curves.png"):
+        if not name.endswith(".safetensors") and name not in (MANIFEST, "history.csv", "curves.png"):
             maker = f"run `python -m train evaluate {path} --data DIR`"
         raise BundleError(f"bundle {path} lacks {name}: {maker}, or copy the bundle again") from error
 

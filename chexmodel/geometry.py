@@ -1,8 +1,10 @@
 """The one geometry rule: the whole film, aspect kept, padded with black to a centred square, resized once.
 
-Pack, folder and app use these two functions and nothing else, so that a film gives the same tensor
+Pack, folder and app use these functions and nothing else, so that a film gives the same tensor
 everywhere and a heatmap finds its way back to the film's own pixels.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,15 +12,15 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 
-def to_square(pixels: NDArray[np.float32], size: int) -> torch.Tensor:
-    """Bring a film to the network's square.
+def to_square(pixels: NDArray[np.float32] | NDArray[np.uint8], size: int) -> torch.Tensor:
+    """Bring a film to a square.
 
     Args:
-        pixels: (H, W) float32, any range (0 is black).
+        pixels: (H, W) float32 of any range, or uint8 (0 is black).
         size: side of the result, px.
 
     Returns:
-        (size, size) float32 in the range of the input: the film centred, black on the two short sides.
+        (size, size) of the input's type and range: the film centred, black on the two short sides.
     """
     height, width = pixels.shape
     top, left, side = _placement((height, width))
@@ -29,6 +31,24 @@ def to_square(pixels: NDArray[np.float32], size: int) -> torch.Tensor:
     return F.interpolate(
         square[None, None], size=(size, size), mode="bilinear", antialias=True, align_corners=False
     )[0, 0]
+
+
+def to_square8(pixels: NDArray[np.float32] | NDArray[np.uint8], size: int) -> torch.Tensor:
+    """Bring a film to the 8-bit square that a pack stores and a network is given.
+
+    A float film is rounded to 8 bits first and resized then, in integers: an 8-bit film gives the same
+    square whether it comes as uint8 or as float, and takes half the time as uint8.
+
+    Args:
+        pixels: (H, W) float32 in [0, 1], or uint8.
+        size: side of the result, px.
+
+    Returns:
+        (size, size) uint8, within 1 of `to_square` on the scale of 255 (1.5 for films of more than 8 bits).
+    """
+    if pixels.dtype != np.uint8:
+        pixels = np.rint(255 * np.clip(pixels, 0, 1)).astype(np.uint8)
+    return to_square(pixels, size)
 
 
 def to_film(maps: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
@@ -47,6 +67,20 @@ def to_film(maps: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
     square = F.interpolate(flat, size=(side, side), mode="bilinear", align_corners=False)
     cropped = square[:, 0, top : top + shape[0], left : left + shape[1]]
     return cropped.reshape(*maps.shape[:-2], *shape)
+
+
+def box_on_square(box: Sequence[float], shape: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Bring a box of the film onto its square.
+
+    Args:
+        box: left, top, right, bottom, px of the film.
+        shape: (H, W) of the film, px.
+
+    Returns:
+        The same four as shares of the padded square's side.
+    """
+    top, left, side = _placement(shape)
+    return (box[0] + left) / side, (box[1] + top) / side, (box[2] + left) / side, (box[3] + top) / side
 
 
 def _placement(shape: tuple[int, int]) -> tuple[int, int, int]:

@@ -22,6 +22,7 @@ from chexmodel.film import (
     MAX_SIDE,
     MIN_SIDE,
     Film,
+    Grey,
     InputAudit,
     Pixels,
     as_image_error,
@@ -51,7 +52,7 @@ def read(source: Source) -> Film:
             uint8, uint16 or float in [0, 1], brighter = denser.
 
     Returns:
-        The film, (H, W) float32 in [0, 1] with bone white, and the audit of what was done to it.
+        The film, (H, W) with bone white, and the audit of what was done to it.
 
     Raises:
         ImageError: the source can't be read, is no radiograph file, or exceeds a limit (50 MB, 64 million
@@ -73,9 +74,10 @@ def read(source: Source) -> Film:
 
 def _load(path: Path) -> bytes:
     try:
-        check_bytes(path.stat().st_size)
+        size = path.stat().st_size
+        check_bytes(size)
         with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)  # not read(): a device or a growing file has no honest size
+            return file.read(size)  # not read(): a device or a growing file has no honest size
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(f"can't be opened ({reason}): check the path and your rights on it.") from error
@@ -97,7 +99,6 @@ def _read_jpeg(data: bytes) -> Film:
     orientation = header.getexif().get(ExifTags.Base.Orientation, 1) if "exif" in header.info else 1
     encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)  # copied: torch warns of read-only memory
     grey = decode_jpeg(encoded, mode=ImageReadMode.GRAY, apply_exif_orientation=True)[0].numpy()
-    pixels: Pixels = np.divide(grey, 255, dtype=np.float32)
 
     actions, warnings = _orientation_actions(orientation), list[str]()
     mode = header.mode
@@ -107,14 +108,14 @@ def _read_jpeg(data: bytes) -> Film:
         warnings += _colour_warnings(header.convert("RGB"))
     audit = InputAudit(
         format="JPEG",
-        width=pixels.shape[1],
-        height=pixels.shape[0],
+        width=grey.shape[1],
+        height=grey.shape[0],
         bits=8,
         photometric=_PHOTOMETRIC.get(mode, mode),
         actions=tuple(actions),
-        warnings=(*warnings, *remarks(pixels)),
+        warnings=(*warnings, *remarks(grey)),
     )
-    return Film(pixels, audit)
+    return Film(grey, audit)
 
 
 def _read_with_pillow(data: bytes, kind: Literal["PNG", "TIFF"]) -> Film:
@@ -128,24 +129,24 @@ def _read_with_pillow(data: bytes, kind: Literal["PNG", "TIFF"]) -> Film:
     bits, orientation = _stored_bits(image, data), image.getexif().get(ExifTags.Base.Orientation, 1)
     upright = ImageOps.exif_transpose(image)
     actions = _orientation_actions(orientation)
-    pixels, done, warnings = _grey(upright, bits)
+    grey, done, warnings = _grey(upright, bits)
     actions += done
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(262) == 0:
         if image.mode not in ("1", "L"):  # up to 8 bits Pillow inverts on loading, above it does not
-            pixels = 1 - pixels
+            grey = 1 - grey
         actions.append("inverted MinIsWhite")
     audit = InputAudit(
         format=kind,
-        width=pixels.shape[1],
-        height=pixels.shape[0],
+        width=grey.shape[1],
+        height=grey.shape[0],
         bits=bits,
         photometric="grayscale"
         if image.mode.startswith("I;16")
         else _PHOTOMETRIC.get(image.mode, image.mode),
         actions=tuple(actions),
-        warnings=(*warnings, *remarks(pixels)),
+        warnings=(*warnings, *remarks(grey)),
     )
-    return Film(pixels, audit)
+    return Film(grey, audit)
 
 
 def _has_several(image: Image.Image) -> bool:
@@ -164,15 +165,15 @@ def _stored_bits(image: Image.Image, data: bytes) -> int:
     return data[24]  # IHDR is the first chunk of every PNG
 
 
-def _grey(image: Image.Image, bits: int) -> tuple[Pixels, list[str], list[str]]:
-    """Return pixels (H, W) in [0, 1], actions and warnings of a Pillow image of any mode."""
+def _grey(image: Image.Image, bits: int) -> tuple[Grey, list[str], list[str]]:
+    """Return grey values (H, W), actions and warnings of a Pillow image of any mode."""
     transparent = image.has_transparency_data
     if image.mode == "F":
         return _unit_floats(np.asarray(image)), [], []
     if image.mode == "I" or image.mode.startswith("I;16"):
         return *_scale(np.asarray(image)), []
     if image.mode in ("1", "L") and not transparent:
-        return np.divide(np.asarray(image.convert("L")), 255, dtype=np.float32), [], []
+        return np.array(image.convert("L")), [], []
     actions = []
     if transparent:
         image = image.convert("RGBA")
@@ -183,11 +184,7 @@ def _grey(image: Image.Image, bits: int) -> tuple[Pixels, list[str], list[str]]:
     else:
         actions.append(f"converted {bits}-bit RGB to grey at 8 bits")
     colour = image.convert("RGB")
-    return (
-        np.divide(np.asarray(colour.convert("L")), 255, dtype=np.float32),
-        actions,
-        _colour_warnings(colour),
-    )
+    return np.array(colour.convert("L")), actions, _colour_warnings(colour)
 
 
 def _scale(values: NDArray[Any]) -> tuple[Pixels, list[str]]:
@@ -212,24 +209,25 @@ def _read_array(values: NDArray[Any]) -> Film:
         raise ImageError(f"A film array is (H, W), not {values.shape}: convert to grey first.")
     check_size(values.shape[1], values.shape[0])
     actions = list[str]()
+    grey: Grey
     if values.dtype.kind == "f":
-        pixels = _unit_floats(values)
-    elif values.dtype.kind == "u" and values.dtype.itemsize == 1:
-        pixels = np.divide(values, 255, dtype=np.float32)
-    elif values.dtype.kind == "u" and values.dtype.itemsize == 2:
-        pixels, actions = _scale(values)
+        grey = _unit_floats(values)
+    elif values.dtype == np.uint8:
+        grey = values.copy()
+    elif values.dtype.kind == "u" and values.dtype.itemsize == 2:  # of either byte order
+        grey, actions = _scale(values)
     else:
         raise ImageError(f"A film array is uint8, uint16 or float in [0, 1], not {values.dtype}: convert it.")
     audit = InputAudit(
         format="array",
-        width=pixels.shape[1],
-        height=pixels.shape[0],
+        width=grey.shape[1],
+        height=grey.shape[0],
         bits=8 * values.dtype.itemsize,
         photometric="grayscale",
         actions=tuple(actions),
-        warnings=remarks(pixels),
+        warnings=remarks(grey),
     )
-    return Film(pixels, audit)
+    return Film(grey, audit)
 
 
 def _orientation_actions(orientation: int) -> list[str]:

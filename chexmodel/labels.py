@@ -33,6 +33,9 @@ SHORT_NAMES: Final[dict[str, str]] = {
 }
 """Display names of those that are too long for an axis on a phone."""
 
+ALIASES: Final[dict[str, str]] = {"Effusion": "Pleural Effusion", "Pleural_Thickening": "Pleural Other"}
+"""Names in ChestX-ray14 and torchxrayvision → observation. Pleural Other is wider than thickening alone."""
+
 COMPETITION: Final[tuple[str, ...]] = (
     "Atelectasis",
     "Cardiomegaly",

@@ -32,6 +32,22 @@ def test_a_new_directory_is_readable_by_all(tmp_path: Path) -> None:
     assert (path / "a").stat().st_mode & 0o777 == 0o644
 
 
+def test_files_below_are_replaced_and_their_directories_reach_the_disk(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    sync = atomic._sync
+
+    def noted(directory: Path) -> None:
+        synced.append(directory.name)
+        sync(directory)
+
+    monkeypatch.setattr(atomic, "_sync", noted)
+    replace_directory(kept, {"below/c": b"new c", "members/01": b"1"})
+    assert contents(kept) == {"a": b"old a", "b": b"old b", "below/c": b"new c", "members/01": b"1"}
+    assert {"below", "members", kept.parent.name} < set(synced)
+
+
 def test_files_that_are_not_given_stay(kept: Path) -> None:
     replace_directory(kept, {"b": b"new b", "d": b"new d"})
     assert contents(kept) == {"a": b"old a", "b": b"new b", "d": b"new d", "below/c": b"old c"}

@@ -165,9 +165,23 @@ def test_damaged_extras(tiny: Path, name: str) -> None:
 
 
 def test_another_format_version(tiny: Path) -> None:
-    edit(tiny, "bundle.json", lambda content: content | {"format_version": 2})
-    with pytest.raises(BundleError, match=r"format version 2, this program reads 1.*version of the program"):
+    edit(tiny, "bundle.json", lambda content: content | {"format_version": 3})
+    message = r"format version 3, this program reads 1 to 2.*version of the program"
+    with pytest.raises(BundleError, match=message):
         bundle.load(tiny)
+
+
+def test_the_first_format_version_is_still_read(tiny: Path) -> None:
+    """It knew neither members nor origins: one network, trained by this program."""
+
+    def first(content: object) -> object:
+        kept = {name: value for name, value in content.items() if name not in ("members", "origin")}
+        return kept | {"format_version": 1}
+
+    edit(tiny, "bundle.json", first)
+    loaded = bundle.load(tiny)
+    assert (loaded.manifest.format_version, loaded.manifest.members, loaded.manifest.origin) == (1, 1, None)
+    assert loaded.network.head.weight.shape[0] == len(OBSERVATIONS)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
+from chexmodel import canvas, run_charts
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.statistics import Ages
-from chexmodel.ui import canvas, charts, curves
+from chexmodel.ui import charts, curves
 from chexmodel.ui.operating import Confusion, Scored
 
 HISTORY = pd.DataFrame({"epoch": [1, 2], "train_loss": [0.3, 0.2], "val_loss": [0.4, np.nan]})
@@ -141,7 +142,7 @@ def test_confusion_counts_and_undefined_rates() -> None:
 
 
 def test_training_lines_keep_values_and_gaps() -> None:
-    figure = curves.training({"a": HISTORY, "b": HISTORY.drop(columns="val_loss")}, curves.PANELS[0])
+    figure = run_charts.training({"a": HISTORY, "b": HISTORY.drop(columns="val_loss")}, run_charts.PANELS[0])
     lines = {line.name: line for line in figure.data}
     assert list(lines) == ["a, training", "a, validation", "b, training"]
     assert list(lines["a, validation"].y) == [0.4, None]
@@ -149,4 +150,4 @@ def test_training_lines_keep_values_and_gaps() -> None:
     assert lines["a, validation"].line.dash == "solid"
     assert lines["a, training"].line.color != lines["b, training"].line.color
     assert lines["a, training"].marker.symbol != lines["b, training"].marker.symbol
-    assert not curves.training({"a": HISTORY}, curves.PANELS[1]).data
+    assert not run_charts.training({"a": HISTORY}, run_charts.PANELS[1]).data

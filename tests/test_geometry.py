@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from chexmodel.geometry import to_film, to_square
+from chexmodel.geometry import to_film, to_square, to_square8
 
 
 def test_a_square_film_of_the_right_size_is_unchanged() -> None:
@@ -66,3 +66,26 @@ def test_a_mark_comes_back_within_one_cell(
     peak = np.unravel_index(int(back.argmax()), shape)
     pixel = max(shape) / size  # of the network's square, in film pixels: how far resizing may smear
     assert (np.abs(np.array(peak) - (row, column)) <= pixel * (stride + 1) + blob).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((320, 320), 224), ((90, 130), 64), ((64, 64), 64), ((50, 40), 96)]
+)
+def test_eight_bits_are_the_same_rule_and_the_same_from_either_type(
+    shape: tuple[int, int], size: int
+) -> None:
+    film = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    square = to_square8(film, size)
+    assert (square.dtype, tuple(square.shape)) == (torch.uint8, (size, size))
+    assert torch.equal(square, to_square8((film / 255).astype(np.float32), size))
+    exact = to_square(film.astype(np.float32), size)
+    assert float((square - exact).abs().max()) <= 1.01
+    assert abs(float((square - exact).mean())) < 0.1  # no shift of the grey scale
+
+
+def test_deeper_films_are_rounded_and_kept_in_range() -> None:
+    deep = np.random.default_rng(0).random((320, 240), dtype=np.float32)
+    exact = to_square(deep, 224) * 255
+    assert float((to_square8(deep, 224) - exact).abs().max()) <= 1.51
+    beyond = np.array([[-0.5, 0.0], [1.0, 1.5]], dtype=np.float32).repeat(32, 0).repeat(32, 1)
+    assert to_square8(beyond, 64)[::32, ::32].tolist() == [[0, 0], [255, 255]]

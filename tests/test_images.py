@@ -245,6 +245,15 @@ def test_flat_and_small_films_are_warned_of() -> None:
     assert read(np.random.default_rng(0).random((300, 300))).audit.warnings == ()
 
 
+@pytest.mark.parametrize("encode", [png, jpeg, tiff, np.asarray])
+def test_eight_bit_films_stay_at_eight_bits(encode: Callable[..., bytes]) -> None:
+    film_ = read(encode(GREY))
+    assert film_.grey.dtype == np.uint8
+    assert film_.grey.flags.writeable  # torch warns of memory that is not
+    np.testing.assert_array_equal(film_.pixels, np.divide(film_.grey, 255, dtype=np.float32))
+    assert not np.shares_memory(film_.grey, GREY)
+
+
 SAMPLES = [png(GREY), png(DEEP), jpeg(GREY), jpeg(np.stack([GREY] * 3, axis=-1)), tiff(GREY), tiff(DEEP)]
 
 

@@ -6,6 +6,7 @@ import pytest
 from chexpert_rows import real_table
 
 from chexmodel.labels import (
+    ALIASES,
     COMPETITION,
     MIXED_UNCERTAIN,
     NO_FINDING,
@@ -27,6 +28,7 @@ def test_there_are_fourteen_and_no_finding_is_the_first() -> None:
 
 
 def test_every_table_names_observations() -> None:
+    assert set(ALIASES.values()) < set(OBSERVATIONS)
     assert set(COMPETITION) == set(MIXED_UNCERTAIN)
     assert set(COMPETITION) | set(PARENTS) | set(PARENTS.values()) <= set(OBSERVATIONS)
     assert len(set(COMPETITION)) == 5

@@ -30,13 +30,21 @@ def test_logits_and_features() -> None:
     assert build(SMALL, observations=3)(images)[0].shape == (2, 3)
 
 
+def test_grey_input() -> None:
+    logits, features = build(SMALL, channels=1).eval()(torch.randn(2, 1, 64, 96))
+    assert (logits.shape, features.shape[2:]) == ((2, 14), (2, 3))
+
+
 @pytest.mark.parametrize(
     ("backbone", "reason"),
     [
-        ("convnext_tiny", "not the plain mean"),  # a layer norm stands between mean and classifier
-        ("mobilenetv3_small_100", "not the plain mean"),  # a whole layer does
-        ("vit_tiny_patch16_224", "images of any size"),
-        ("test_vit", "3 dimensions"),
+        ("convnext_atto", "not the plain mean"),  # a layer norm stands between mean and classifier
+        ("mobilenetv3_small_050", "not the plain mean"),  # a whole layer does
+        ("vit_tiny_patch16_224", "class token"),
+        ("deit_tiny_distilled_patch16_224", "class token"),
+        ("test_vit", "class token"),
+        ("resmlp_12_224", "images of any size"),
+        ("twins_svt_small", "3 dimensions"),  # tokens, as the transformers have them
     ],
 )
 def test_a_backbone_whose_maps_would_not_add_up_is_refused(backbone: str, reason: str) -> None:
@@ -44,16 +52,47 @@ def test_a_backbone_whose_maps_would_not_add_up_is_refused(backbone: str, reason
         build(backbone)
     assert f"{backbone!r} is refused" in str(caught.value)
     assert "densenet121" in str(caught.value)
+    assert ("would not add up to the logit" in str(caught.value)) == ("any size" not in reason)
 
 
-@pytest.mark.parametrize("pooling", ["max", "catavgmax"])
-def test_other_pooling_is_refused(pooling: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "backbone",
+    ["resnet10t", "tf_efficientnet_lite0", "regnety_002", "densenet121", "mobilenetv2_050", "inception_v3"],
+)
+def test_a_backbone_that_ends_in_average_pooling_is_taken(backbone: str) -> None:
+    """Its own classifier sees the mean of the map, and so does the head that it gets here."""
+    net = build(backbone).eval()
+    images = torch.randn(1, 3, 128, 128)
+    with torch.no_grad():
+        logits, features = net(images)
+        own = net.backbone.forward_head(features, pre_logits=True)
+    assert features[0, 0].numel() > 1  # on a single cell every pooling is the mean
+    torch.testing.assert_close(own, features.mean(dim=(2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(logits, net.head(own), rtol=1e-4, atol=1e-5)
+
+
+class GeneralisedMean(nn.Module):
+    """Radenović F. et al., arXiv:1711.02512; timm has it for none of its networks."""
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features.clamp(min=1e-6).pow(3).mean(dim=(2, 3)).pow(1 / 3)
+
+
+@pytest.mark.parametrize("backbone", [SMALL, "inception_v3"])
+@pytest.mark.parametrize("pooling", ["max", "avgmax", "catavgmax", "gem"])
+def test_other_pooling_is_refused(backbone: str, pooling: str, monkeypatch: pytest.MonkeyPatch) -> None:
     create = timm.create_model
-    monkeypatch.setattr(
-        timm, "create_model", lambda name, **options: create(name, global_pool=pooling, **options)
-    )
-    with pytest.raises(BundleError, match="not the plain mean"):
-        build(SMALL)
+
+    def pooled(name: str, **options: object) -> nn.Module:
+        if pooling != "gem":
+            return create(name, global_pool=pooling, **options)
+        made = create(name, **options)
+        made.global_pool = GeneralisedMean()
+        return made
+
+    monkeypatch.setattr(timm, "create_model", pooled)
+    with pytest.raises(BundleError, match=r"not the plain mean.*would not add up to the logit"):
+        build(backbone)
 
 
 def test_checking_a_backbone_leaves_no_trace() -> None:

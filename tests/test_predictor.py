@@ -20,7 +20,7 @@ from chexmodel import Predictor, bundle
 from chexmodel import predictor as predictor_module
 from chexmodel.errors import BundleError, ChexError, ImageError
 from chexmodel.explain import EXACT, METHODS, paint
-from chexmodel.geometry import to_square
+from chexmodel.geometry import to_square8
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.network import Network
 from chexmodel.predictor import NO_GATE
@@ -279,5 +279,6 @@ def test_a_mark_is_painted_where_it_is(
 
 def test_the_watcher_sees_what_the_geometry_gives(watcher: Predictor) -> None:
     prediction = watcher.predict(FILM)
-    expected = F.avg_pool2d(to_square(prediction.film, 224)[None], 16)[0].numpy()
+    square = to_square8(prediction.film, 224) / 255
+    expected = F.avg_pool2d(square[None], 16)[0].numpy()
     np.testing.assert_allclose(prediction.heatmaps[0], expected, atol=1e-6)

@@ -15,13 +15,16 @@ from chexmodel import bundle, images
 from chexmodel.errors import BundleError, ChexError, DatasetError
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.predictor import Predictor
+from chexmodel.preprocessing import Preprocessing
 from chexmodel.table import image_paths, read_table
 from train.__main__ import main
 from train.config import EvaluateConfig, FitConfig
-from train.dataset import Films, augmentation, load_splits
+from train.dataset import load_splits
 from train.evaluate import evaluate
-from train.fit import _devices, epoch_weights, fit
+from train.films import Films, augmentation
+from train.fit import fit
 from train.module import Classifier
+from train.run import _devices, epoch_weights
 from train.sampling import Draw
 
 
@@ -169,15 +172,15 @@ def test_validation_without_two_classes_is_refused(tiny_data: Path, tmp_path: Pa
 
 def test_augmentation_is_a_function_of_the_draw(tiny_data: Path, tmp_path: Path) -> None:
     wanted = config(tiny_data, tmp_path / "run")
-    splits = load_splits(wanted)
-    preprocessing = bundle.Preprocessing(size=64, mean=(0.5,) * 3, std=(0.5,) * 3)
-    films = Films(splits.train, splits.train.targets, preprocessing, augmentation(wanted))
+    split = load_splits(wanted).pairs[0].train
+    preprocessing = Preprocessing(size=64, mean=(0.5,) * 3, std=(0.5,) * 3)
+    films = Films(split, split.targets, preprocessing, augmentation(wanted))
     state = torch.get_rng_state()
     first, again, other = (films[Draw(0, seed)][0] for seed in (7, 7, 8))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(state, torch.get_rng_state())
-    plain = Films(splits.train, splits.train.targets, preprocessing)
+    plain = Films(split, split.targets, preprocessing)
     assert torch.equal(plain[0][0], plain[Draw(0, 7)][0])
 
 
@@ -228,12 +231,12 @@ def test_a_run_without_a_finished_epoch_may_be_started_again(
 
 def test_sampling_factors_can_be_set(tiny_data: Path, tmp_path: Path) -> None:
     wanted = config(tiny_data, tmp_path / "run", factors={"Lung Opacity": 3.0}, rare=0.001)
-    splits = load_splits(wanted)
-    opaque = splits.train.targets[:, OBSERVATIONS.index("Lung Opacity")] == 1
-    weights = epoch_weights(splits, wanted)
+    split = load_splits(wanted).pairs[0].train
+    opaque = split.targets[:, OBSERVATIONS.index("Lung Opacity")] == 1
+    weights = epoch_weights(split, wanted)
     assert np.allclose(weights[opaque], 3.0)
     assert np.allclose(weights[~opaque], 1.0)
-    assert (epoch_weights(splits, wanted.model_copy(update={"sampler": "shuffle"})) == 1).all()
+    assert (epoch_weights(split, wanted.model_copy(update={"sampler": "shuffle"})) == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -245,10 +248,10 @@ def test_devices_are_passed_as_lightning_reads_them(text: str, given: object) ->
 
 def test_training_folder_and_app_see_the_same_input(tiny_data: Path, tmp_path: Path) -> None:
     splits = load_splits(config(tiny_data, tmp_path / "run"))
-    preprocessing = bundle.Preprocessing(size=64, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
+    preprocessing = Preprocessing(size=64, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
     films = Films(splits.test, splits.test.truth, preprocessing)
     for position in (0, len(films) - 1):
-        data = splits.test.paths[position].read_bytes()
+        data = splits.test.sources[position].read_bytes()
         assert torch.equal(films[position][0], preprocessing.tensor(images.read(data).pixels))
 
 

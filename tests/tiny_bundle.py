@@ -38,11 +38,14 @@ HISTORY = pd.DataFrame(
 )
 
 
-def write_tiny_bundle(path: Path, *, seed: int = 0, epochs: int = 3) -> Path:
-    """Write every file that `fit` and `evaluate` write, but the pictures."""
+def write_tiny_bundle(path: Path, *, seed: int = 0, epochs: int = 3, members: int = 1) -> Path:
+    """Write every file that `fit` and `evaluate` write, but the pictures; with more members, of folds."""
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    weights = bundle.weights_bytes(network.build(BACKBONE), "float16")
+    weights = {
+        name: bundle.weights_bytes(network.build(BACKBONE), "float16")
+        for name in bundle.weight_files(members)
+    }
     films = {"validation": _films(rng, 120, rare=4), "test": _films(rng, 80, rare=0)}
     truth, logits = films["validation"]
     known = np.where(np.isnan(logits), np.nan, truth)
@@ -50,7 +53,9 @@ def write_tiny_bundle(path: Path, *, seed: int = 0, epochs: int = 3) -> Path:
     thresholds = fit_thresholds(known, probabilities(logits, calibrations))
     patients = {split: [f"p{i // 2}" for i in range(len(pair[0]))] for split, pair in films.items()}
     config = tiny_config(path, seed=seed, epochs=epochs)
-    manifest = _manifest(config, weights, patients)
+    if members > 1:
+        config = config.model_copy(update={"folds": members})
+    manifest = _manifest(config, b"".join(weights.values()), patients)
     judged = Metrics(
         command=f"python -m train evaluate runs/{path.name} --data DIR",
         weights_sha256=manifest.weights_sha256,
@@ -67,13 +72,13 @@ def write_tiny_bundle(path: Path, *, seed: int = 0, epochs: int = 3) -> Path:
     )
     files = {
         "bundle.json": bundle.to_json(manifest, Manifest),
-        "model.safetensors": weights,
+        **weights,
         "calibration.json": bundle.to_json(calibrations, list[Calibration]),
         "thresholds.json": bundle.to_json(thresholds, list[Threshold]),
         "metrics.json": bundle.to_json(judged, Metrics),
         "predictions.parquet": _parquet(films, patients),
         "history.csv": HISTORY.head(epochs).to_csv(index=False).encode(),
-        "card.md": write_card(manifest, judged, thresholds, config).encode(),
+        "card.md": write_card(manifest, judged, thresholds).encode(),
     }
     bundle.save(path, files)
     return path
@@ -106,11 +111,14 @@ def _films(rng: np.random.Generator, count: int, *, rare: int) -> tuple[np.ndarr
 
 
 def _manifest(config: FitConfig, weights: bytes, patients: dict[str, list[str]]) -> Manifest:
+    # In folds all films but those of the test split are counted as "train".
+    counted = {"train" if config.folds and split != "test" else split: ids for split, ids in patients.items()}
     return Manifest(
         name=config.out.name,
         created="2026-01-01T00:00:00+00:00",
         code_version="0.1.0",
         backbone=BACKBONE,
+        members=config.folds or 1,
         not_trained={UNTRAINED: "0 positives and 0 negatives in training"},
         preprocessing=Preprocessing(size=64, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
         policies=Policies(uncertain="ignore", blank="negative", views="frontal"),
@@ -118,8 +126,8 @@ def _manifest(config: FitConfig, weights: bytes, patients: dict[str, list[str]])
         seed=config.seed,
         data=Fingerprint(
             files={"train.csv": "0" * 64},
-            films={split: len(ids) for split, ids in patients.items()},
-            patients={split: len(set(ids)) for split, ids in patients.items()},
+            films={split: len(ids) for split, ids in counted.items()},
+            patients={split: len(set(ids)) for split, ids in counted.items()},
         ),
         weights_dtype="float16",
         weights_sha256=hashlib.sha256(weights).hexdigest(),

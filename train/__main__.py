@@ -9,7 +9,7 @@ import tyro
 from tyro.extras import SubcommandApp
 
 from chexmodel.errors import ChexError
-from train.config import EvaluateConfig, FitConfig
+from train.config import CompareConfig, EvaluateConfig, FitConfig, ImportConfig, PackConfig, StudyConfig
 
 app = SubcommandApp()
 
@@ -19,9 +19,7 @@ def _fit(config: tyro.conf.OmitArgPrefixes[FitConfig]) -> None:
     """Train a classifier and write its bundle; `evaluate` completes it."""
     from train.fit import fit
 
-    # Lightning's notices (a tip of the day among them) would hide ours; its warnings stay.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="lightning")
+    _quiet()
     fit(config)
 
 
@@ -31,6 +29,45 @@ def _evaluate(config: tyro.conf.OmitArgPrefixes[EvaluateConfig]) -> None:
     from train.evaluate import evaluate
 
     evaluate(config)
+
+
+@app.command(name="import")
+def _import(config: tyro.conf.OmitArgPrefixes[ImportConfig]) -> None:
+    """Write published weights (torchxrayvision's) as a bundle; `evaluate` completes it."""
+    from train.importing import import_torchxrayvision
+
+    import_torchxrayvision(config)
+
+
+@app.command(name="study")
+def _study(config: tyro.conf.OmitArgPrefixes[StudyConfig]) -> None:
+    """Train a plan of configurations on the same folds, one after another, and compare them."""
+    from train.study import study
+
+    _quiet()
+    study(config)
+
+
+@app.command(name="pack")
+def _pack(config: tyro.conf.OmitArgPrefixes[PackConfig]) -> None:
+    """Decode every film once, into one array that `fit` and `evaluate` read much faster."""
+    from train.packing import pack
+
+    pack(config)
+
+
+@app.command(name="compare")
+def _compare(config: tyro.conf.OmitArgPrefixes[CompareConfig]) -> None:
+    """Put runs side by side: options, metrics, and paired differences to the first one."""
+    from train.compare import compare
+
+    compare(config)
+
+
+def _quiet() -> None:
+    """Lightning's notices (a tip of the day among them) would hide ours; its warnings stay."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="lightning")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,9 +5,10 @@ After Mitchell M. et al., *Model Cards for Model Reporting*, FAT* 2019, arXiv:18
 
 import json
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from chexmodel.bundle import Manifest, Metrics
+from chexmodel.bundle import Manifest, Metrics, Origin
+from chexmodel.localisation import Pointing
 from chexmodel.metrics import Average, Estimate, Evaluation
 from chexmodel.thresholds import Threshold
 from train.config import MACHINE, FitConfig
@@ -18,31 +19,69 @@ Scores say how much a film resembles films that were labelled so, not whether a 
 from another hospital, machine, age group or projection may be read worse than the figures here say."""
 
 
-def write_card(manifest: Manifest, metrics: Metrics, thresholds: list[Threshold], config: FitConfig) -> str:
-    """Write `card.md`: every figure in it is in the bundle's other files."""
-    test = metrics.splits["test"]
+def write_card(
+    manifest: Manifest,
+    metrics: Metrics | None = None,
+    thresholds: Sequence[Threshold] = (),
+    maps: Sequence[Pointing] = (),
+) -> str:
+    """Write `card.md`: every figure in it is in the bundle's other files.
+
+    Without metrics it is the card of imported weights that were not judged yet.
+    """
+    test = metrics.splits["test"] if metrics else None
     parts = [
         f"# {manifest.name}",
-        config.description,
+        manifest.config.get("description", ""),
         "## Intended use",
         _INTENDED,
-        "## Data",
-        _data(manifest),
+        *(["## Data", _data(manifest)] if manifest.data.films else []),
         "## Training",
+        _origin(manifest.origin) if manifest.origin else "",
+        _members(manifest.members) if manifest.members > 1 else "",
         f"`{manifest.backbone}` at {manifest.preprocessing.size} px, seed {manifest.seed}, "
         f"code {manifest.code_version}, {manifest.created}. Weights {manifest.weights_dtype}, "
         f"SHA-256 `{manifest.weights_sha256}`.",
-        f"```\n{_fit_command(manifest)}\n{metrics.command}\n```",
+        _commands(manifest, metrics),
+        *(_judged(manifest, test, thresholds) if test else []),
+        *(["## Maps", _maps(maps)] if maps else []),
+        "## Limits",
+        _limits(manifest, test, maps),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _judged(manifest: Manifest, test: Evaluation, thresholds: Sequence[Threshold]) -> list[str]:
+    return [
         f"## Scores on the test split ({test.films:,} films of {test.patients:,} patients)",
         _scores(test),
         _averages(test),
         _reading(test),
         "## Operating points",
         _operating_points(manifest, thresholds),
-        "## Limits",
-        _limits(manifest, test),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _origin(origin: Origin) -> str:
+    return (
+        f"Not trained by this program: the weights of {origin.source}, which its authors trained on "
+        f"{origin.trained_on}.\n\n{origin.licence}\n\nTo cite: {origin.citation}."
+    )
+
+
+def _members(members: int) -> str:
+    return (
+        f"{members} members, one a fold: each learned from the films of all folds but its own and kept the "
+        "weights of its last epoch; the model's logit is the mean of theirs. Validation figures are "
+        "out-of-fold: each film is scored by the one member that did not learn from its patient. Calibration "
+        "and thresholds are fitted to these scores of single members; the mean of the members varies less, "
+        "so that the fitted slopes are somewhat too flat for it."
+    )
+
+
+def _commands(manifest: Manifest, metrics: Metrics | None) -> str:
+    made = manifest.origin.command if manifest.origin else _fit_command(manifest)
+    return "\n".join(["```", made, *([metrics.command] if metrics else []), "```"])
 
 
 def number(value: float) -> str:
@@ -74,13 +113,22 @@ def _data(manifest: Manifest) -> str:
     files = ", ".join(f"`{name}` (SHA-256 `{digest}`)" for name, digest in manifest.data.files.items())
     policies = manifest.policies
     missing = manifest.data.missing_images
+    training = "" if manifest.origin else f"{policies.uncertain} in training, "
     return "\n\n".join(
         [
             _table(["split", "films", "patients"], rows),
-            f"Files: {files}. Split by patient; {policies.views} films. Uncertain labels (−1): "
-            f"{policies.uncertain} in training, masked in every score. Blanks: {policies.blank}."
+            *([_folds(manifest.members)] if manifest.members > 1 else []),
+            f"Files: {files}. Split by patient; {policies.views} films. Uncertain labels (−1): {training}"
+            f"masked in every score. Blanks: {policies.blank}."
             + (f" Left out: {missing:,} films that were missing." if missing else ""),
         ]
+    )
+
+
+def _folds(members: int) -> str:
+    return (
+        f"The patients of train are dealt out to {members} folds, stratified by label. A film validates the "
+        "member of its fold; the others learn from it."
     )
 
 
@@ -155,7 +203,7 @@ def _reading(test: Evaluation) -> str:
     )
 
 
-def _operating_points(manifest: Manifest, thresholds: list[Threshold]) -> str:
+def _operating_points(manifest: Manifest, thresholds: Sequence[Threshold]) -> str:
     rows = [
         [
             point.observation,
@@ -170,16 +218,53 @@ def _operating_points(manifest: Manifest, thresholds: list[Threshold]) -> str:
     return _table(["observation", "threshold", "rule", "fitted on", "why a default"], rows)
 
 
-def _limits(manifest: Manifest, test: Evaluation) -> str:
+def _maps(maps: Sequence[Pointing]) -> str:
+    rows = [
+        [
+            point.observation,
+            point.split,
+            f"{point.films} of {point.patients} patients",
+            interval(point.rate),
+            number(point.centre),
+        ]
+        for point in maps
+    ]
+    header = [
+        "observation",
+        "split",
+        "boxed films",
+        "peak of the map in a box",
+        "middle of the film in a box",
+    ]
+    return _table(header, rows)
+
+
+def _limits(manifest: Manifest, test: Evaluation | None, maps: Sequence[Pointing]) -> str:
+    measured = sorted({point.observation for point in maps})
     lines = [
         "Labels mined from reports are noisy; the scores are against such labels unless the data say more.",
-        "Heatmaps show where a score came from. How well they mark a finding has not been measured.",
+        "Heatmaps show where a score came from. How well they mark a finding has been measured for "
+        f"{', '.join(measured) if measured else 'none of them'}"
+        + (", see Maps, and for no other." if measured else "."),
         "Nothing checks that the input is an upright frontal chest film.",
     ]
     if manifest.not_trained:
         names = "; ".join(f"{name} ({reason})" for name, reason in manifest.not_trained.items())
         lines.insert(0, f"Not trained in this model: {names}.")
-    weak = [s.observation for s in test.scores if not s.undefined and s.auroc.low <= 0.5]
+    if manifest.origin:
+        lines += _imported_limits(manifest.origin)
+    weak = [s.observation for s in (test.scores if test else []) if not s.undefined and s.auroc.low <= 0.5]
     if weak:
         lines.insert(1, f"No skill shown (the AUROC's interval reaches 0.50): {', '.join(weak)}.")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _imported_limits(origin: Origin) -> list[str]:
+    renamed = [f"{name} is its “{output}”" for name, output in origin.outputs.items() if name != output]
+    lines = [
+        origin.caution,
+        "torchxrayvision cuts a film to its central square, here the whole film is padded to one: on a film "
+        "that is not square the scores are not the library's. Its rescaling of probabilities to its own "
+        "operating points is left out: calibration and thresholds are fitted here.",
+    ]
+    return [*lines, f"By their names there: {'; '.join(renamed)}."] if renamed else lines

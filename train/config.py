@@ -1,5 +1,7 @@
 """What a training run is asked to do: one typed, frozen model, saved in each run and each bundle."""
 
+import math
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +14,13 @@ from chexmodel.labels import OBSERVATIONS, BlankPolicy, UncertainPolicy
 from chexmodel.thresholds import Rule
 from chexmodel.weighting import FACTOR_CAP, POS_WEIGHT_CAP, RARE_PREVALENCE
 
-MACHINE = frozenset({"data", "out", "resume", "workers", "accelerator", "devices", "num_nodes"})
+Loss = Literal["focal", "bce", "asl"]
+PosWeight = Literal["on", "off", "cap"]
+Augment = Literal["affine", "crop", "none"]
+
+MACHINE = frozenset(
+    {"data", "out", "resume", "workers", "accelerator", "devices", "num_nodes", "checkpoint_steps"}
+)
 """Fields that say where and on what a run happens: they may differ when it is resumed."""
 
 
@@ -21,7 +29,9 @@ class FitConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    data: Annotated[Path, Field(description="Directory with train.csv (and valid.csv) in CheXpert's layout.")]
+    data: Annotated[
+        Path, Field(description="Directory with train.csv (and valid.csv) in CheXpert's layout, or a pack.")
+    ]
     out: Annotated[Path, Field(description="Directory of the run, for example runs/NAME.")]
     resume: Annotated[bool, Field(description="Go on from the last checkpoint in --out.")] = False
 
@@ -38,9 +48,25 @@ class FitConfig(BaseModel):
     ] = 0.1
     skip_missing: Annotated[bool, Field(description="Train without the films that are missing.")] = False
 
+    folds: Annotated[
+        int,
+        Field(
+            ge=0, le=99, description="Patient-wise folds, a member each, in place of --validation; 0 is off."
+        ),
+    ] = 0
+
+    loss: Annotated[
+        Loss,
+        Field(description="focal (arXiv:1708.02002), bce, or asl (asymmetric, arXiv:2009.14119)."),
+    ] = "focal"
     gamma: Annotated[float, Field(ge=0, description="Focusing exponent of the focal loss.")] = 2.0
-    pos_weight: Annotated[bool, Field(description="Weigh positives by neg / pos.")] = True
+    pos_weight: Annotated[
+        PosWeight, Field(description="Weight of positives: neg / pos, none, or that up to --pos-weight-cap.")
+    ] = "cap"
     pos_weight_cap: Annotated[float, Field(ge=1, description="Largest such weight.")] = POS_WEIGHT_CAP
+    box_weight: Annotated[
+        float, Field(ge=0, description="Of the loss that points maps into train_boxes.csv; 0 is off.")
+    ] = 0.0
     sampler: Annotated[Literal["weighted", "shuffle"], Field(description="How an epoch is drawn.")] = (
         "weighted"
     )
@@ -55,7 +81,19 @@ class FitConfig(BaseModel):
     learning_rate: Annotated[float, Field(gt=0, description="Peak of the one-cycle schedule.")] = 3e-4
     weight_decay: Annotated[float, Field(ge=0, description="Of AdamW.")] = 1e-2
     gradient_clip: Annotated[float, Field(ge=0, description="Largest gradient norm; 0 is off.")] = 1.0
-    patience: Annotated[int, Field(ge=1, description="Epochs without a better AUROC before stopping.")] = 5
+    patience: Annotated[
+        int, Field(ge=1, description="Epochs without a better AUROC before stopping; not with --folds.")
+    ] = 5
+    ema: Annotated[
+        float,
+        Field(
+            ge=0, lt=1, description="Decay a step of the weights' moving average (arXiv:2411.18704); 0: off."
+        ),
+    ] = 0.0
+    augment: Annotated[
+        Augment,
+        Field(description="affine; crop: a window of 7/8 of the side, faster, films 8/7 as large; or none."),
+    ] = "affine"
     rotation: Annotated[float, Field(ge=0, le=45, description="Augmentation: largest angle, degrees.")] = 7.0
     shift: Annotated[float, Field(ge=0, lt=0.5, description="Augmentation: shift, share of the side.")] = 0.05
     zoom: Annotated[float, Field(ge=0, lt=0.5, description="Augmentation: change of scale.")] = 0.1
@@ -68,6 +106,9 @@ class FitConfig(BaseModel):
         str, Field(description="What the model card says of the data and the purpose.")
     ] = ""
     seed: Annotated[int, Field(ge=0, description="Of the split, the draws and the weights.")] = 0
+    checkpoint_steps: Annotated[
+        int, Field(ge=0, description="Steps between checkpoints in an epoch; 0: only at its end.")
+    ] = 1000
     workers: Annotated[int, Field(ge=0, description="Processes that load films.")] = 2
     accelerator: Annotated[str, Field(description="Lightning's: auto, cpu, gpu, mps …")] = "auto"
     devices: Annotated[str, Field(description="Lightning's: auto, a number, or a list.")] = "auto"
@@ -76,6 +117,18 @@ class FitConfig(BaseModel):
         str, Field(description="Lightning's; auto is bf16-mixed or 16-mixed on a GPU, else 32-true.")
     ] = "auto"
     weights_dtype: Annotated[Dtype, Field(description="Of the matrices in the bundle.")] = "float16"
+
+    @property
+    def training_side(self) -> int:
+        """Side of the square, px, that training takes its inputs from: a crop leaves an eighth of it out."""
+        return math.ceil(self.image_size * 8 / 7) if self.augment == "crop" else self.image_size
+
+    @field_validator("folds")
+    @classmethod
+    def _several(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("one fold leaves nothing to train on: 0 for no folds, or 2 and more")
+        return folds
 
     @field_validator("factors")
     @classmethod
@@ -92,7 +145,17 @@ class EvaluateConfig(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     bundle: Annotated[Path, tyro.conf.Positional, Field(description="Directory of the run or bundle.")]
-    data: Annotated[Path, Field(description="The directory that it was trained on.")]
+    data: Annotated[
+        Path, Field(description="The directory that it was trained on; for imported weights any.")
+    ]
+    validation: Annotated[
+        float | None,
+        Field(gt=0, lt=1, description="For imported weights: share of the patients to fit on (0.1)."),
+    ] = None
+    test: Annotated[
+        float | None,
+        Field(gt=0, lt=1, description="For imported weights: share to score, without a valid.csv (0.1)."),
+    ] = None
     rule: Annotated[Rule, Field(description="Threshold: best F1, Youden's J, or a sensitivity.")] = "f1"
     sensitivity: Annotated[
         float, Field(gt=0, le=1, description="To reach on validation, with --rule sensitivity.")
@@ -104,3 +167,68 @@ class EvaluateConfig(BaseModel):
     seed: Annotated[int, Field(ge=0, description="Of the resampling.")] = 0
     batch_size: Annotated[int, Field(ge=1, description="Films at a time.")] = 32
     workers: Annotated[int, Field(ge=0, description="Processes that load films.")] = 2
+
+
+class ImportConfig(BaseModel):
+    """Write another program's weights as a bundle; `evaluate` completes it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: Annotated[Literal["torchxrayvision"], tyro.conf.Positional, Field(description="Whose weights.")]
+    weights: Annotated[
+        str, Field(description="A name, for example densenet121-res224-chex (downloaded), or a .pt file.")
+    ]
+    out: Annotated[Path, Field(description="Directory of the bundle, for example runs/xrv-chex.")]
+
+
+class StudyConfig(BaseModel):
+    """Train a plan of configurations on the same folds, one after another, and compare them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data: Annotated[Path, Field(description="Directory with train.csv in CheXpert's layout, or a pack.")]
+    out: Annotated[Path, Field(description="Directory of the study; one that is there is gone on with.")]
+    backbone: Annotated[str, Field(description="timm model of all configurations but one.")] = (
+        "tf_efficientnet_lite0"
+    )
+    weights: Annotated[str, Field(description="imagenet (downloaded), none, or a file.")] = "imagenet"
+    second_backbone: Annotated[str, Field(description="timm model of that one.")] = "tf_efficientnet_lite1"
+    second_weights: Annotated[str, Field(description="imagenet (downloaded), none, or a file.")] = "imagenet"
+    seeds: Annotated[int, Field(ge=1, description="Each configuration is trained so many times.")] = 2
+    folds: Annotated[int, Field(ge=2, description="Patient-wise folds.")] = 3
+    epochs: Annotated[int, Field(ge=1, description="Of each training.")] = 4
+    image_size: Annotated[int, Field(ge=32, le=1024, description="Side of the input, px.")] = 112
+    bootstrap: Annotated[int, Field(ge=1, description="Resamples of patients for the intervals.")] = 1000
+    workers: Annotated[int, Field(ge=0, description="Processes that load films.")] = 0
+    accelerator: Annotated[str, Field(description="Lightning's: auto, cpu, gpu, mps …")] = "auto"
+
+
+class PackConfig(BaseModel):
+    """Decode every film of a data set once, into one array that `fit` and `evaluate` read much faster."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data: Annotated[Path, Field(description="Directory with train.csv (and valid.csv) in CheXpert's layout.")]
+    out: Annotated[Path, Field(description="Directory of the pack; an unfinished one is gone on with.")]
+    size: Annotated[int, Field(ge=32, le=2048, description="Side of the squares, px; a byte a pixel.")] = 256
+    workers: Annotated[int, Field(ge=1, description="Processes that decode; default: one a core.")] = (
+        os.cpu_count() or 1
+    )
+
+
+class CompareConfig(BaseModel):
+    """Put runs side by side: options, metrics, and paired differences to the first one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    runs: Annotated[
+        tuple[Path, ...],
+        tyro.conf.Positional,
+        Field(min_length=1, description="Directories of runs or bundles; the first is the baseline."),
+    ]
+    html: Annotated[Path | None, Field(description="Also write one self-contained page here.")] = None
+    split: Annotated[Literal["test", "validation"], Field(description="Films to compare on.")] = "test"
+    bootstrap: Annotated[
+        int, Field(ge=0, description="Resamples of patients for the paired intervals.")
+    ] = 1000
+    seed: Annotated[int, Field(ge=0, description="Of the resampling.")] = 0

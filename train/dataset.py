@@ -1,22 +1,16 @@
-"""From a label table and its films to batches."""
+"""From a label table to the films and targets of each split."""
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
 
-from chexmodel import images
 from chexmodel.bundle import Fingerprint
-from chexmodel.errors import DatasetError, ImageError
-from chexmodel.geometry import to_square
-from chexmodel.preprocessing import Preprocessing
+from chexmodel.errors import DatasetError
 from chexmodel.table import (
     csv_files,
     image_paths,
@@ -28,21 +22,19 @@ from chexmodel.table import (
     targets,
 )
 from train.config import FitConfig
-from train.sampling import Draw, EpochSampler
-
-Augmentation = Callable[[torch.Tensor], torch.Tensor]
-Batch = tuple[torch.Tensor, torch.Tensor]
+from train.folds import assign_folds
+from train.pack import Pack, Source, checksums, open_pack
 
 
 @dataclass(frozen=True)
 class Split:
-    """The films of one split: paths, ids (the CSV's `Path`), patients and two sets of targets.
+    """The films of one split: sources, ids (the CSV's `Path`), patients and two sets of targets.
 
     `targets` (N, 14) follow the training policy; `truth` (N, 14) masks every uncertain label: no score
     is ever computed against a guess.
     """
 
-    paths: list[Path]
+    sources: list[Source]
     ids: list[str]
     patients: list[str]
     targets: NDArray[np.float32]
@@ -50,39 +42,77 @@ class Split:
 
     def __len__(self) -> int:
         """Number of films."""
-        return len(self.paths)
+        return len(self.sources)
+
+    def take(self, chosen: NDArray[np.bool_]) -> "Split":
+        """The films at which `chosen` (N,) is true, in their order."""
+        where = np.flatnonzero(chosen)
+        return Split(
+            sources=[self.sources[i] for i in where],
+            ids=[self.ids[i] for i in where],
+            patients=[self.patients[i] for i in where],
+            targets=self.targets[where],
+            truth=self.truth[where],
+        )
+
+
+def together(splits: Sequence[Split]) -> Split:
+    """One split of the films of several, one after another."""
+    return Split(
+        sources=[source for split in splits for source in split.sources],
+        ids=[name for split in splits for name in split.ids],
+        patients=[patient for split in splits for patient in split.patients],
+        targets=np.concatenate([split.targets for split in splits]),
+        truth=np.concatenate([split.truth for split in splits]),
+    )
+
+
+class Pair(NamedTuple):
+    """What one network learns from, and the films of other patients on which it is validated."""
+
+    train: Split
+    validation: Split
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Training, validation and test films, and which files they come from."""
+    """Training and validation films of each member, test films, and which files they come from.
 
-    train: Split
-    validation: Split
+    Without folds there is one pair. With K folds there are K, and each film is in one validation split.
+    `pack` is None where the films come from a folder.
+    """
+
+    pairs: tuple[Pair, ...]
     test: Split
     fingerprint: Fingerprint
+    pack: Pack | None
 
 
 def load_splits(config: FitConfig) -> Splits:
     """Read the tables and split them by patient.
 
     With a `valid.csv`, that is the test set and `train.csv` gives training and validation; otherwise
-    `train.csv` gives all three.
+    `train.csv` gives all three. Films that a pack had to reject are left out and counted as missing.
 
     Raises:
-        DatasetError: the tables, the images or the split do not fit.
+        DatasetError: the tables, the images, the pack or the split do not fit.
     """
+    pack = open_pack(config.data)
+    if pack is not None and pack.size < config.training_side:
+        raise DatasetError(
+            f"the films of pack {pack.path} have {pack.size} px, but {config.training_side} px are needed: "
+            "pack them larger, train at a smaller --image-size, or give the folder of films"
+        )
     train_csv, valid_csv = csv_files(config.data)
-    if valid_csv is None:
-        rest = 1.0 - config.validation - config.test
-        fractions = {"train": rest, "validation": config.validation, "test": config.test}
-    else:
-        fractions = {"train": 1.0 - config.validation, "validation": config.validation}
+    shares = {"test": config.test} if valid_csv is None else {}
+    if not config.folds:
+        shares["validation"] = config.validation
     missing: list[int] = []
-    splits = _read(train_csv, config, fractions, missing)
+    splits = _read(train_csv, pack, config, {"train": 1.0 - sum(shares.values()), **shares}, missing)
     if valid_csv is not None:
-        splits |= _read(valid_csv, config, {"test": 1.0}, missing)
-        shared = set(splits["test"].patients) & {*splits["train"].patients, *splits["validation"].patients}
+        splits |= _read(valid_csv, pack, config, {"test": 1.0}, missing)
+        known = {patient for name, split in splits.items() if name != "test" for patient in split.patients}
+        shared = set(splits["test"].patients) & known
         if shared:
             raise DatasetError(
                 f"{len(shared)} patients of {valid_csv} are in {train_csv} too, for example {min(shared)}: "
@@ -93,39 +123,39 @@ def load_splits(config: FitConfig) -> Splits:
             raise DatasetError(
                 f"the {name} split of {config.data} has no films: change its share or the seed"
             )
-    files = [path for path in (train_csv, valid_csv) if path is not None]
     fingerprint = Fingerprint(
-        files={path.name: _sha256(path) for path in files},
+        files=checksums(config.data),
         films={name: len(split) for name, split in splits.items()},
         patients={name: len(set(split.patients)) for name, split in splits.items()},
         missing_images=sum(missing),
     )
-    return Splits(splits["train"], splits["validation"], splits["test"], fingerprint)
+    return Splits(_pairs(splits, config), splits["test"], fingerprint, pack)
 
 
-def _read(csv: Path, config: FitConfig, fractions: dict[str, float], missing: list[int]) -> dict[str, Split]:
+def _pairs(splits: dict[str, Split], config: FitConfig) -> tuple[Pair, ...]:
+    if not config.folds:
+        return (Pair(splits["train"], splits["validation"]),)
+    pool = splits["train"]
+    fold = assign_folds(pool.patients, pool.truth, folds=config.folds, seed=config.seed)
+    return tuple(Pair(pool.take(fold != k), pool.take(fold == k)) for k in range(config.folds))
+
+
+def _read(
+    csv: Path, pack: Pack | None, config: FitConfig, fractions: dict[str, float], missing: list[int]
+) -> dict[str, Split]:
     table = read_table(csv)
     # Targets of the whole file: whether a column is labelled at all is a fact of the file, not of a part.
     fitted = targets(table, uncertain=config.uncertain, blank=config.blank, seed=config.seed)
     truth = targets(table, uncertain="ignore", blank=config.blank)
     kept = select_views(table, config.views)
-    paths = image_paths(kept, csv)
-    if config.skip_missing:
-        there = np.ones(len(paths), dtype=bool)
-        there[missing_images(paths)] = False
-        missing.append(int((~there).sum()))
-        kept, paths = kept[there], [path for path, found in zip(paths, there, strict=True) if found]
-    else:
-        require_images(kept, paths)
-    file_of = pd.Series(paths, index=kept.index, dtype=object)
-    parts = (
-        {"test": kept}
-        if len(fractions) == 1
-        else split_by_patient(kept, fractions=fractions, seed=config.seed)
-    )
+    found = _sources(kept, csv, pack, skip_missing=config.skip_missing)
+    there = np.array([source is not None for source in found], dtype=bool)
+    missing.append(int((~there).sum()))
+    source_of = dict(zip(kept.index, found, strict=True))
+    parts = split_by_patient(kept[there], fractions=fractions, seed=config.seed)
     return {
         name: Split(
-            paths=file_of[part.index].tolist(),
+            sources=[source for row in part.index if (source := source_of[row]) is not None],
             ids=part["Path"].tolist(),
             patients=part["patient"].tolist(),
             targets=fitted[part.index],
@@ -135,92 +165,32 @@ def _read(csv: Path, config: FitConfig, fractions: dict[str, float], missing: li
     }
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _sources(
+    table: pd.DataFrame, csv: Path, pack: Pack | None, *, skip_missing: bool
+) -> Sequence[Source | None]:
+    """Where each film of a table comes from; None where it is left out."""
+    if pack is not None:
+        return pack.films(csv.name, table["Path"].tolist())
+    paths = image_paths(table, csv)
+    if not skip_missing:
+        require_images(table, paths)
+    lost = set(missing_images(paths)) if skip_missing else set[int]()
+    return [None if position in lost else path for position, path in enumerate(paths)]
 
 
-def augmentation(config: FitConfig) -> Augmentation:
-    """Small changes of pose, scale and exposure, as between two films of one patient.
-
-    No vertical flip: a chest hangs from its shoulders. No horizontal flip by default: the side of heart,
-    stomach bubble and aortic arch is a finding, and a mirrored film is a patient with situs inversus.
-
-    Returns:
-        A function of a grey (1, S, S) tensor in [0, 1], to the same.
-    """
-    steps: list[v2.Transform] = [
-        v2.RandomAffine(
-            degrees=config.rotation,
-            translate=(config.shift, config.shift),
-            scale=(1 - config.zoom, 1 + config.zoom),
-            interpolation=v2.InterpolationMode.BILINEAR,
-        ),
-        v2.ColorJitter(brightness=config.contrast, contrast=config.contrast),
-    ]
-    if config.horizontal_flip:
-        steps.append(v2.RandomHorizontalFlip())
-    composed: Augmentation = v2.Compose(steps)
-    return composed
-
-
-class Films(Dataset[Batch]):
-    """Films as (normalised image (3, S, S), targets (14,)); augmented where an augmentation is given."""
-
-    def __init__(
-        self,
-        split: Split,
-        labels: NDArray[np.float32],
-        preprocessing: Preprocessing,
-        augment: Augmentation | None = None,
-    ) -> None:
-        self.split = split
-        self.labels = torch.from_numpy(labels)
-        self.preprocessing = preprocessing
-        self.augment = augment
-
-    def __len__(self) -> int:
-        """Number of films."""
-        return len(self.split)
-
-    def __getitem__(self, draw: int | Draw) -> Batch:
-        """Load one film; a `Draw` brings the seed of its augmentation."""
-        position, seed = draw if isinstance(draw, Draw) else (draw, None)
-        path = self.split.paths[position]
-        try:
-            square = to_square(images.read(path).pixels, self.preprocessing.size)
-        except ImageError as error:
-            raise DatasetError(f"film {path} of the data set can't be read: {error}") from error
-        if self.augment is not None and seed is not None:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                square = self.augment(square.unsqueeze(0)).squeeze(0)
-        return self.preprocessing.normalise(square), self.labels[position]
-
-
-def loader(films: Films, config: FitConfig, *, sampler: EpochSampler | None = None) -> DataLoader[Batch]:
-    """Batches of films, in order or as the sampler draws them."""
-    # A last batch of one film would give batch norm a variance of nothing.
-    dropped = sampler is not None and len(films) > config.batch_size and len(films) % config.batch_size == 1
-    return DataLoader(
-        films,
-        batch_size=config.batch_size,
-        sampler=sampler,
-        num_workers=config.workers,
-        persistent_workers=False,
-        pin_memory=torch.cuda.is_available(),
-        drop_last=dropped,
-    )
-
-
-def untrained(labels: NDArray[np.floating], names: Sequence[str]) -> dict[str, str]:
-    """Observations that these training targets (N, K) can't teach, with the reason."""
-    reasons = {}
-    for k, name in enumerate(names):
-        known = labels[:, k][~np.isnan(labels[:, k])]
-        if known.size == 0:
-            reasons[name] = "no label in the training data"
-        elif known.max() <= 0 or known.min() >= 1:
-            kind = "positive" if known.max() <= 0 else "negative"
-            reasons[name] = f"no {kind} among the {known.size} labels of the training data"
+def untrained(pairs: Sequence[Pair], names: Sequence[str]) -> dict[str, str]:
+    """Observations that the training targets of any pair can't teach, with the reason."""
+    reasons: dict[str, str] = {}
+    for number, pair in enumerate(pairs):
+        where = f" of fold {number + 1}" if len(pairs) > 1 else ""
+        for k, name in enumerate(names):
+            labels = pair.train.targets[:, k]
+            known = labels[~np.isnan(labels)]
+            if known.size == 0:
+                reasons.setdefault(name, "no label in the training data")
+            elif known.max() <= 0 or known.min() >= 1:
+                kind = "positive" if known.max() <= 0 else "negative"
+                reasons.setdefault(
+                    name, f"no {kind} among the {known.size} labels of the training data{where}"
+                )
     return reasons

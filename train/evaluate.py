@@ -3,27 +3,28 @@
 import io
 import json
 import sys
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from tqdm import tqdm
 
 from chexmodel import bundle, metrics
 from chexmodel.bundle import Manifest, Metrics
 from chexmodel.calibration import Calibration, fit_calibrations, probabilities
 from chexmodel.errors import BundleError, DatasetError
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.localisation import Pointing
 from chexmodel.metrics import Evaluation
 from chexmodel.network import Network
 from chexmodel.thresholds import Threshold, fit_thresholds
 from train.card import write_card
 from train.config import EvaluateConfig, FitConfig
 from train.curves import operating_png
-from train.dataset import Films, Split, Splits, load_splits, loader
+from train.dataset import Split, Splits, load_splits, together
+from train.localise import boxes_of, localise
+from train.predict import predict
 
 FITTING: Final = "validation"
 TEST: Final = "test"
@@ -41,16 +42,26 @@ def evaluate(config: EvaluateConfig) -> Metrics:
         ChexError: the bundle or the data do not fit; the bundle is then as it was.
     """
     manifest = bundle.read_manifest(config.bundle)
-    network = bundle.load_network(config.bundle, manifest)
     fitted = _fit_config(config, manifest)
     splits = load_splits(fitted)
-    _require_same_data(config, manifest, splits)
-    films = {FITTING: splits.validation, TEST: splits.test}
-    logits = {name: predict(network, split, manifest, fitted, name=name) for name, split in films.items()}
-    untrained = [OBSERVATIONS.index(name) for name in manifest.not_trained]
-    for values in logits.values():
-        values[:, untrained] = np.nan
-    calibrations, thresholds = _fit_operating_points(config, splits.validation, logits[FITTING])
+    if manifest.origin is None:
+        _require_same_data(config, manifest, splits)
+    else:
+        print(f"note: {manifest.origin.caution}", file=sys.stderr)
+        manifest = _judged_on(manifest, splits)
+    if splits.pack is not None and splits.pack.size != manifest.preprocessing.size:
+        print(
+            f"note: the films of {config.data} are resized from {splits.pack.size} px, a second time; "
+            "the app resizes once and sees slightly other pixels: for its very own give the folder of films, "
+            f"or a pack of --size {manifest.preprocessing.size}",
+            file=sys.stderr,
+        )
+    networks = _Networks(
+        bundle.load_members(config.bundle, manifest), bundle.load_network(config.bundle, manifest)
+    )
+    films = {FITTING: together([pair.validation for pair in splits.pairs]), TEST: splits.test}
+    logits = _logits(networks, manifest, fitted, splits)
+    calibrations, thresholds = _fit_operating_points(config, films[FITTING], logits[FITTING])
     probs = {name: probabilities(values, calibrations) for name, values in logits.items()}
     scores = {
         name: metrics.evaluate(
@@ -63,14 +74,19 @@ def evaluate(config: EvaluateConfig) -> Metrics:
         )
         for name, split in films.items()
     }
-    judged = Metrics(command=_command(config), weights_sha256=manifest.weights_sha256, splits=scores)
+    command = _command(config, manifest)
+    judged = Metrics(command=command, weights_sha256=manifest.weights_sha256, splits=scores)
+    maps = _pointing(config, networks, manifest, splits)
     files = {
+        "localisation.json": bundle.to_json(maps, list[Pointing]),
         "calibration.json": bundle.to_json(calibrations, list[Calibration]),
         "thresholds.json": bundle.to_json(thresholds, list[Threshold]),
         "metrics.json": bundle.to_json(judged, Metrics),
-        "predictions.parquet": _predictions(films, logits),
-        "card.md": write_card(manifest, judged, thresholds, fitted).encode(),
+        "predictions.parquet": _predictions(films, logits, splits),
+        "card.md": write_card(manifest, judged, thresholds, maps).encode(),
     }
+    if manifest.origin is not None:
+        files[bundle.MANIFEST] = bundle.to_json(manifest, Manifest)
     for name, split in films.items():
         title = f"{manifest.name}: {name} split, {len(split)} films"
         files[f"operating_{name}.png"] = operating_png(split.truth, probs[name], scores[name], title=title)
@@ -79,31 +95,85 @@ def evaluate(config: EvaluateConfig) -> Metrics:
     return judged
 
 
-def predict(
-    network: Network, split: Split, manifest: Manifest, config: FitConfig, *, name: str
-) -> NDArray[np.float64]:
-    """Raw logits (N, 14) of a split, from the films as training and app read them."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = network.to(device)
-    batches = loader(Films(split, split.truth, manifest.preprocessing), config)
-    parts = []
-    with torch.inference_mode():
-        for images, _ in tqdm(batches, desc=name, unit="batch", file=sys.stderr):
-            parts.append(network(images.to(device))[0].float().cpu().numpy())
-    return np.concatenate(parts).astype(np.float64)
+class _Networks(NamedTuple):
+    """The members, each with validation films that it did not see, and the model that is their mean."""
+
+    members: list[Network]
+    model: Network
+
+
+def _logits(
+    networks: _Networks, manifest: Manifest, fitted: FitConfig, splits: Splits
+) -> dict[str, NDArray[np.float64]]:
+    """Raw logits of both splits; a validation film's are of the one member that did not see it."""
+    held_out = [
+        predict(member, pair.validation, manifest.preprocessing, fitted, name=FITTING)
+        for member, pair in zip(networks.members, splits.pairs, strict=True)
+    ]
+    tested = predict(networks.model, splits.test, manifest.preprocessing, fitted, name=TEST)
+    logits = {FITTING: np.concatenate(held_out), TEST: tested}
+    untrained = [OBSERVATIONS.index(name) for name in manifest.not_trained]
+    for values in logits.values():
+        values[:, untrained] = np.nan
+    return logits
+
+
+def _pointing(
+    config: EvaluateConfig, networks: _Networks, manifest: Manifest, splits: Splits
+) -> list[Pointing]:
+    boxes = boxes_of(config.data)
+    held_out = [(net, pair.validation) for net, pair in zip(networks.members, splits.pairs, strict=True)]
+    results = []
+    for name, parts in {FITTING: held_out, TEST: [(networks.model, splits.test)]}.items():
+        results += localise(
+            parts,
+            boxes,
+            manifest.preprocessing,
+            not_trained=list(manifest.not_trained),
+            split=name,
+            bootstrap=config.bootstrap,
+            seed=config.seed,
+        )
+    return results
 
 
 def _fit_config(config: EvaluateConfig, manifest: Manifest) -> FitConfig:
-    """Rebuild the run's own configuration: same seed and shares, hence the same split."""
-    machine = {"data": config.data, "out": config.bundle, "workers": config.workers}
+    """Rebuild the run's own configuration: same seed and shares, hence the same split.
+
+    An imported bundle has none: it gets the default split, or the shares that are asked for.
+    """
+    machine = {"data": config.data, "out": config.bundle, "augment": "none"}  # nothing is trained
+    machine["image_size"] = manifest.preprocessing.size
+    chosen = config.model_dump(include={"validation", "test", "workers", "batch_size"}, exclude_none=True)
+    if manifest.origin is None and not chosen.keys().isdisjoint({"validation", "test"}):
+        raise BundleError(
+            f"the split of {config.bundle} is that of its training: leave out --validation and --test"
+        )
     try:
-        return FitConfig.model_validate(manifest.config | machine | {"batch_size": config.batch_size})
+        fitted = FitConfig.model_validate(manifest.config | machine | chosen)
     except ValidationError as error:
         wrong = ", ".join(str(part["loc"][0]) for part in error.errors() if part["loc"])
         raise BundleError(
             f"the configuration in bundle {config.bundle} does not fit this program ({wrong}): evaluate it "
             "with the version that wrote it, or train it again"
         ) from error
+    if manifest.members != (fitted.folds or 1):
+        raise BundleError(
+            f"bundle {config.bundle} has {manifest.members} members, which its configuration of "
+            f"{fitted.folds} folds does not make: copy the bundle again, or train it again"
+        )
+    return fitted
+
+
+def _judged_on(manifest: Manifest, splits: Splits) -> Manifest:
+    """Note in an imported bundle which films it is judged on; none of them trains it."""
+    data = splits.fingerprint
+    films, patients = (
+        {name: counts[name] for name in (FITTING, TEST)} for counts in (data.films, data.patients)
+    )
+    return manifest.model_copy(
+        update={"data": data.model_copy(update={"films": films, "patients": patients})}
+    )
 
 
 def _require_same_data(config: EvaluateConfig, manifest: Manifest, splits: Splits) -> None:
@@ -132,7 +202,7 @@ def _fit_operating_points(
     return calibrations, thresholds
 
 
-def _predictions(films: dict[str, Split], logits: dict[str, NDArray[np.float64]]) -> bytes:
+def _predictions(films: dict[str, Split], logits: dict[str, NDArray[np.float64]], splits: Splits) -> bytes:
     frames = []
     for name, split in films.items():
         frame = pd.DataFrame({"split": name, "id": split.ids, "patient": split.patients})
@@ -140,15 +210,20 @@ def _predictions(films: dict[str, Split], logits: dict[str, NDArray[np.float64]]
             frame[f"target {observation}"] = split.truth[:, k]
             frame[f"logit {observation}"] = logits[name][:, k].astype(np.float32)
         frames.append(frame)
+    table = pd.concat(frames, ignore_index=True)
+    if len(splits.pairs) > 1:
+        held_out = [number for number, pair in enumerate(splits.pairs, start=1) for _ in pair.validation.ids]
+        table["fold"] = pd.Series(held_out, dtype="Int64")  # validation comes first; the test films have none
     buffer = io.BytesIO()
-    pd.concat(frames, ignore_index=True).to_parquet(buffer, index=False)
+    table.to_parquet(buffer, index=False)
     return buffer.getvalue()
 
 
-def _command(config: EvaluateConfig) -> str:
+def _command(config: EvaluateConfig, manifest: Manifest) -> str:
     chosen = json.loads(config.model_dump_json(exclude_defaults=True, exclude={"bundle", "data", "workers"}))
     options = "".join(f" --{name.replace('_', '-')} {value}" for name, value in chosen.items())
-    return f"python -m train evaluate runs/{config.bundle.resolve().name} --data DIR{options}"
+    note = f"  # {manifest.origin.caution}" if manifest.origin else ""
+    return f"python -m train evaluate runs/{config.bundle.resolve().name} --data DIR{options}{note}"
 
 
 def _summary(evaluation: Evaluation) -> str:

@@ -1,43 +1,33 @@
-"""One training run: data → network → Lightning → bundle."""
+"""A training run: data → one network, or one a fold → bundle."""
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from lightning import Trainer, seed_everything
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+import pandas as pd
 from lightning.pytorch.utilities import rank_zero_only
 
-from chexmodel import bundle, network
-from chexmodel.atomic import write_file
-from chexmodel.errors import BundleError, ChexError, DatasetError
+from chexmodel import bundle
+from chexmodel.errors import BundleError, DatasetError
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.network import Network
 from chexmodel.preprocessing import Preprocessing
-from chexmodel.weighting import pos_weight
-from train.callbacks import History, Progress, SamplerEpoch
 from train.config import MACHINE, FitConfig
 from train.curves import history_png
-from train.dataset import Films, Splits, augmentation, load_splits, loader, untrained
-from train.module import Classifier
+from train.dataset import Pair, Splits, load_splits, untrained
 from train.provenance import code_version
-from train.sampling import EpochSampler, sample_weights, sampling_factors
-
-CONFIG = "config.json"
-CHECKPOINTS = "checkpoints"
-BEST, LAST = "best", "last"
+from train.run import LAST, check, train_network
 
 
 def fit(config: FitConfig) -> Path:
-    """Train, and write the bundle of the epoch with the best validation mean AUROC.
+    """Train, and write the bundle: of the best epoch by validation mean AUROC, or an ensemble of folds.
 
+    With folds, each member keeps the weights of its last epoch: nothing is chosen on the films that it did
+    not learn from, so that its predictions for them can serve calibration, thresholds and scores.
     The bundle lacks calibration, thresholds and metrics until `evaluate` adds them.
 
     Args:
@@ -50,125 +40,46 @@ def fit(config: FitConfig) -> Path:
         ChexError: data, backbone or output do not fit; the message says what to do.
     """
     version = code_version()  # of the code that starts now, whatever is edited meanwhile
-    checkpoint = _checkpoint(config)
-    seed_everything(config.seed, workers=True, verbose=False)
+    members = members_of(config)
+    for member in members:
+        check(member)
     splits = load_splits(config)
-    _require_validation(splits)
+    for pair in splits.pairs:
+        _require_validation(pair, config)
     _say(splits)
-    net = network.build(config.backbone, pretrained=_pretrained(config))
-    mean, std = network.input_normalisation(net)
-    preprocessing = Preprocessing(size=config.image_size, mean=mean, std=std)
-    sampler = EpochSampler(epoch_weights(splits, config), seed=config.seed)
-    train = Films(splits.train, splits.train.targets, preprocessing, augmentation(config))
-    validation = Films(splits.validation, splits.validation.truth, preprocessing)
-    alpha = None
-    if config.pos_weight:
-        alpha = torch.from_numpy(pos_weight(splits.train.targets, cap=config.pos_weight_cap)).float()
-    classifier = Classifier(net.to(memory_format=torch.channels_last), config, alpha=alpha)
-    trainer = _trainer(config, SamplerEpoch(sampler))
-    _start(config, trainer)
-    with _resumable(config):
-        trainer.fit(
-            classifier,
-            loader(train, config, sampler=sampler),
-            loader(validation, config),
-            ckpt_path=checkpoint,
-            weights_only=True,
-        )
-    if trainer.is_global_zero:
-        _write_bundle(config, splits, preprocessing, net, version)
+    networks = []
+    for number, (member, pair) in enumerate(zip(members, splits.pairs, strict=True), start=1):
+        _say_member(number, pair, len(members))
+        net, preprocessing = train_network(member, pair, kept="last" if config.folds else "best")
+        networks.append(net)
+    _write_bundle(config, members, splits, preprocessing, networks, version)
     return config.out
 
 
-def _trainer(config: FitConfig, sampler: SamplerEpoch) -> Trainer:
-    kept: dict[str, Any] = {
-        "dirpath": config.out / CHECKPOINTS,
-        "save_on_train_epoch_end": True,
-        "enable_version_counter": False,
-    }
-    best = ModelCheckpoint(filename=BEST, monitor="val_auroc", mode="max", **kept)
-    # A callback of its own, after the best: `save_last` passes over the epochs that are no better.
-    last = ModelCheckpoint(filename=LAST, **kept)
-    stop = EarlyStopping(monitor="val_auroc", mode="max", patience=config.patience)
-    history = History(config.out / "history.csv")
-    try:
-        return Trainer(
-            max_epochs=config.epochs,
-            accelerator=config.accelerator,
-            devices=_devices(config.devices),
-            num_nodes=config.num_nodes,
-            precision=_precision(config),
-            gradient_clip_val=config.gradient_clip or None,
-            callbacks=[sampler, history, stop, Progress(config.batch_size), best, last],
-            logger=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            default_root_dir=config.out,
-        )
-    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
-        raise ChexError(
-            f"Lightning can't run with accelerator {config.accelerator!r}, devices {config.devices!r} and "
-            f"precision {config.precision!r} here: {error}"
-        ) from error
-
-
-def epoch_weights(splits: Splits, config: FitConfig) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Sampling weight of every training film, (N,): equal when the epoch is only shuffled."""
-    if config.sampler == "shuffle":
-        return np.ones(len(splits.train))
-    factors = sampling_factors(splits.train.targets, rare=config.rare, cap=config.factor_cap)
-    for name, factor in config.factors.items():
-        factors[OBSERVATIONS.index(name)] = factor
-    return sample_weights(splits.train.targets, factors=factors)
-
-
-def _checkpoint(config: FitConfig) -> Path | None:
-    """Check the output directory; with `resume`, return the checkpoint to go on from."""
-    file, last = config.out / CONFIG, config.out / CHECKPOINTS / f"{LAST}.ckpt"
-    if not config.resume:
-        # What a run leaves that finished no epoch does not count: it may be started again.
-        kept = {path.name for path in config.out.glob("*")} - {CONFIG, CHECKPOINTS}
-        if kept or last.exists():
-            raise DatasetError(f"{config.out} is not empty: choose another --out, or go on with --resume")
-        return None
-    if not file.is_file() or not last.is_file():
-        raise BundleError(f"{config.out} has no finished epoch to resume from: start without --resume")
-    try:
-        former = dict(json.loads(file.read_bytes()))
-    except (ValueError, TypeError) as error:
-        raise BundleError(f"{file} is damaged ({error}): restore it, or choose another --out") from error
-    changed = [
-        f"{name} {former.get(name)!r} → {value!r}"
-        for name, value in json.loads(config.model_dump_json()).items()
-        if name not in MACHINE and former.get(name) != value
+def members_of(config: FitConfig) -> list[FitConfig]:
+    """What each network of a run is asked to do; a fold that has finished an epoch goes on from there."""
+    if not config.folds:
+        return [config]
+    places = [config.out / f"fold-{number:02d}" for number in range(1, config.folds + 1)]
+    begun = [(place / LAST).is_file() for place in places]
+    if config.resume and not any(begun):
+        raise BundleError(f"{config.out} has no checkpoint of a fold to resume from: start without --resume")
+    others = {path.name for path in config.out.glob("[!.]*")} - {place.name for place in places}
+    if others and not config.resume:
+        raise DatasetError(f"{config.out} is not empty: choose another --out, or go on with --resume")
+    return [
+        config.model_copy(update={"out": place, "resume": config.resume and there})
+        for place, there in zip(places, begun, strict=True)
     ]
-    if changed:
-        raise BundleError(
-            f"{config.out} was started with another configuration ({'; '.join(changed)}): "
-            "resume with the same options, or choose another --out"
-        )
-    return last
 
 
-@rank_zero_only
-def _start(config: FitConfig, trainer: Trainer) -> None:
-    """Make the run's directory, once nothing is left that could be refused."""
-    print(f"on {trainer.strategy.root_device}, precision {trainer.precision}", file=sys.stderr)
-    try:
-        (config.out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-        write_file(config.out / CONFIG, config.model_dump_json(indent=2).encode() + b"\n")
-    except OSError as error:
-        raise BundleError(
-            f"{config.out} can't be written ({error.strerror}): choose another --out"
-        ) from error
-
-
-def _require_validation(splits: Splits) -> None:
-    truth = splits.validation.truth
+def _require_validation(pair: Pair, config: FitConfig) -> None:
+    truth = pair.validation.truth
     if not (np.any(truth == 1, axis=0) & np.any(truth == 0, axis=0)).any():
+        larger = "choose fewer --folds" if config.folds else "raise --validation"
         raise DatasetError(
-            f"none of the observations has a positive and a negative among the {len(splits.validation)} "
-            "validation films, so mean AUROC is undefined: raise --validation, or take another --seed"
+            f"none of the observations has a positive and a negative among the {len(pair.validation)} "
+            f"validation films, so mean AUROC is undefined: {larger}, or take another --seed"
         )
 
 
@@ -178,80 +89,77 @@ def _say(splits: Splits) -> None:
         print(f"{name}: {films:,} films of {splits.fingerprint.patients[name]:,} patients", file=sys.stderr)
     if splits.fingerprint.missing_images:
         print(f"left out: {splits.fingerprint.missing_images:,} films that are missing", file=sys.stderr)
-    for name, reason in untrained(splits.train.targets, OBSERVATIONS).items():
+    for name, reason in untrained(splits.pairs, OBSERVATIONS).items():
         print(f"{name} is not trained: {reason}", file=sys.stderr)
 
 
-def _pretrained(config: FitConfig) -> bool | Path:
-    if config.resume or config.weights == "none":
-        return False
-    return True if config.weights == "imagenet" else Path(config.weights)
+@rank_zero_only
+def _say_member(number: int, pair: Pair, members: int) -> None:
+    if members > 1:
+        print(
+            f"fold {number} of {members}: {len(pair.train):,} films to learn from, "
+            f"{len(pair.validation):,} held out",
+            file=sys.stderr,
+        )
 
 
-def _devices(text: str) -> str | int | list[int]:
-    if "," in text:
-        return [int(part) for part in text.split(",") if part]
-    return int(text) if text.lstrip("-").isdigit() else text
-
-
-def _precision(config: FitConfig) -> Any:
-    if config.precision != "auto":  # Lightning knows its own words and lists them where one is wrong
-        return config.precision
-    if config.accelerator not in ("auto", "gpu", "cuda") or not torch.cuda.is_available():
-        return "32-true"
-    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-
-
-@contextmanager
-def _resumable(config: FitConfig) -> Iterator[None]:
-    """Say how to go on when a run is interrupted; Lightning ends the program on Ctrl-C."""
-    try:
-        yield
-    except SystemExit as stopped:
-        last = config.out / CHECKPOINTS / f"{LAST}.ckpt"
-        advice = "no epoch was finished: start again"
-        if last.is_file():
-            advice = "the last finished epoch is kept: add --resume to the same command to go on"
-        raise ChexError(f"stopped; {advice}") from stopped
-
-
+@rank_zero_only
 def _write_bundle(
     config: FitConfig,
+    members: Sequence[FitConfig],
     splits: Splits,
     preprocessing: Preprocessing,
-    net: network.Network,
+    networks: Sequence[Network],
     version: str,
 ) -> None:
-    best = config.out / CHECKPOINTS / f"{BEST}.ckpt"
-    state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
-    prefix = "network."
-    net.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-    weights = bundle.weights_bytes(net, config.weights_dtype)
+    weights = {
+        name: bundle.weights_bytes(net, config.weights_dtype)
+        for name, net in zip(bundle.weight_files(len(networks)), networks, strict=True)
+    }
     manifest = bundle.Manifest(
         name=config.out.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         code_version=version,
         backbone=config.backbone,
-        not_trained=untrained(splits.train.targets, OBSERVATIONS),
+        members=len(networks),
+        not_trained=untrained(splits.pairs, OBSERVATIONS),
         preprocessing=preprocessing,
         policies=bundle.Policies(uncertain=config.uncertain, blank=config.blank, views=config.views),
         config=json.loads(config.model_dump_json(exclude=set(MACHINE))),
         seed=config.seed,
         data=splits.fingerprint,
         weights_dtype=config.weights_dtype,
-        weights_sha256=sha256(weights).hexdigest(),
+        weights_sha256=sha256(b"".join(weights.values())).hexdigest(),
     )
-    rows = bundle.read_history(config.out)
+    rows = _mean_history([bundle.read_history(member.out) for member in members])
     files = {
-        bundle.WEIGHTS: weights,
+        **weights,
         bundle.MANIFEST: bundle.to_json(manifest, bundle.Manifest),
+        "history.csv": rows.to_csv(index=False).encode(),
         "curves.png": history_png(rows),
     }
     bundle.save(config.out, files)
-    top = rows.sort_values("val_auroc", ascending=False, kind="stable").iloc[0]
     print(
-        f"{config.out}: epoch {top['epoch']:.0f} of {len(rows)} is the best, validation mean AUROC "
-        f"{top['val_auroc']:.3f}\n"
+        f"{config.out}: {_outcome(config, rows)}\n"
         f"next: python -m train evaluate {config.out} --data {config.data}",
         file=sys.stderr,
+    )
+
+
+def _mean_history(histories: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Mean of the members' histories, epoch by epoch; of one member its own."""
+    if len(histories) == 1:
+        return histories[0]
+    return pd.concat(histories).groupby("epoch", as_index=False).mean()
+
+
+def _outcome(config: FitConfig, rows: pd.DataFrame) -> str:
+    if config.folds:
+        return (
+            f"{config.folds} members of {len(rows)} epochs, validation mean AUROC of the last epoch "
+            f"{rows['val_auroc'].iloc[-1]:.3f} on average"
+        )
+    top = rows.sort_values("val_auroc", ascending=False, kind="stable").iloc[0]
+    return (
+        f"epoch {top['epoch']:.0f} of {len(rows)} is the best, validation mean AUROC {top['val_auroc']:.3f}"
     )

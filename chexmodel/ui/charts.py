@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from chexmodel import canvas
 from chexmodel.labels import SHORT_NAMES
 from chexmodel.statistics import Ages, conditional
-from chexmodel.ui import canvas
 
 _STATES: Final = {
     "positive": (canvas.COLOURS[1], ""),

@@ -39,7 +39,10 @@ def bundle_choices() -> list[Path]:
 
 def bundle_name(path: Path) -> str:
     """What a bundle is called in the app: the shipped ones are marked."""
-    return f"{path.name} (shipped)" if path.parent == MODELS else f"runs/{path.name}"
+    if path.parent == MODELS:
+        return f"{path.name} (shipped)"
+    below = path.relative_to(runs_directory()) if path.is_relative_to(runs_directory()) else path.name
+    return f"runs/{below}"
 
 
 def choose_model() -> None:

@@ -1,34 +1,13 @@
-"""The figures of a model: how it reads films, and how it was trained."""
+"""The figures of a model: how it reads films."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 
-from chexmodel.ui import canvas
+from chexmodel import canvas
 from chexmodel.ui.operating import Confusion, Scored
-
-
-class Panel(NamedTuple):
-    """One chart of `training`: its lines are columns of `history.csv`, each with its name."""
-
-    title: str
-    unit: str
-    lines: dict[str, str]
-
-
-PANELS: Final = (
-    Panel("Loss", "loss per label", {"train_loss": "training", "val_loss": "validation"}),
-    Panel("Mean AUROC", "AUROC, 0–1", {"val_auroc": "validation"}),
-    Panel("Macro F1", "F1, 0–1", {"val_f1": "validation"}),
-    Panel("Accuracy", "share of all labels, 0–1", {"val_accuracy": "validation"}),
-    Panel("Macro precision", "precision, 0–1", {"val_precision": "validation"}),
-    Panel("Macro recall", "recall, 0–1", {"val_recall": "validation"}),
-    Panel("Learning rate", "at the epoch's end", {"learning_rate": "learning rate"}),
-    Panel("Time", "seconds per epoch", {"seconds": "time"}),
-)
 
 
 def roc(curves: Sequence[Scored]) -> go.Figure:
@@ -86,40 +65,6 @@ def confusion(counts: Confusion) -> go.Figure:
     )
     figure.update_xaxes(side="top", showgrid=False)
     return figure.update_yaxes(autorange="reversed", showgrid=False, tickangle=-90)
-
-
-def training(histories: Mapping[str, pd.DataFrame], panel: Panel) -> go.Figure:
-    """Lines of one panel over the epochs: a colour and a symbol per run, dashes for the training films.
-
-    Args:
-        histories: name of the run → its `history.csv`.
-        panel: one of `PANELS`; a run without its columns is left out.
-    """
-    traces = []
-    for i, (run, history) in enumerate(histories.items()):
-        look = canvas.look(i)
-        for column, name in panel.lines.items():
-            if column not in history:
-                continue
-            label = f"{run}, {name}" if len(panel.lines) > 1 else run
-            traces.append(
-                go.Scatter(
-                    name=label,
-                    x=history["epoch"].tolist(),
-                    y=canvas.gaps(history[column].to_numpy(np.float64)),
-                    mode="lines+markers",
-                    line={
-                        "color": look.colour,
-                        "dash": "dash" if name == "training" else "solid",
-                    },
-                    marker={"symbol": look.symbol, "size": 6},
-                    hovertemplate=f"{label}, epoch %{{x}}: %{{y:.4~g}}<extra></extra>",
-                )
-            )
-    figure = canvas.figure(traces, height=290, showlegend=len(traces) > 1)
-    epochs = max((int(history["epoch"].max()) for history in histories.values()), default=1)
-    figure.update_xaxes(title="epoch", tick0=0, dtick=-(-epochs // 10))
-    return figure.update_yaxes(title=panel.unit, exponentformat="power")
 
 
 def _curve(

@@ -8,12 +8,13 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
+from chexmodel import canvas
 from chexmodel.errors import DatasetError
 from chexmodel.labels import NO_FINDING
 from chexmodel.metrics import constant_yes_f1
 from chexmodel.statistics import Provenance, Statistics, conditional, describe, load_statistics, provenance_of
 from chexmodel.table import csv_files, read_table
-from chexmodel.ui import canvas, charts
+from chexmodel.ui import charts
 from chexmodel.ui.components import ROOT, guard
 
 COMMITTED: Final = ROOT / "assets" / "statistics" / "chexpert.json"

@@ -6,11 +6,12 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
+from chexmodel import canvas
 from chexmodel.bundle import Bundle, Metrics
 from chexmodel.errors import BundleError
 from chexmodel.metrics import Average, Estimate, Evaluation, ObservationScore
 from chexmodel.thresholds import Threshold
-from chexmodel.ui import canvas, curves
+from chexmodel.ui import curves
 from chexmodel.ui.components import active_bundle, guard
 from chexmodel.ui.operating import Scored, read_scored
 

@@ -64,6 +64,12 @@ def _facts(bundle: Bundle) -> None:
         "Made": f"{manifest.created}, code {manifest.code_version}, seed {manifest.seed}",
         "Bundle": f"{manifest.name}, format {manifest.format_version}",
     }
+    if manifest.members > 1:
+        facts |= {"Members": f"{manifest.members}, one a fold; logits and maps are the means of theirs"}
+    if manifest.origin is not None:
+        origin = manifest.origin
+        facts |= {"Origin": f"{origin.source}, trained by its authors on {origin.trained_on}"}
+        facts |= {"Licence": origin.licence, "To cite": origin.citation}
     st.subheader("Facts")
     st.markdown("\n".join(f"- **{name}**: {fact}" for name, fact in facts.items()))
 
@@ -78,6 +84,12 @@ def _not_trained(bundle: Bundle) -> None:
 def _calibration(bundle: Bundle) -> None:
     st.subheader("Calibration")
     st.caption("probability = sigmoid(slope · logit + intercept); the threshold applies to the probability.")
+    if bundle.manifest.members > 1:
+        st.caption(
+            "Fitted out of fold: to the score that each film has from the one member that did not learn from "
+            "its patient. The mean of the members, which reads a film here, varies less than a single one: "
+            "the slopes are somewhat too flat for it."
+        )
     rows = []
     for calibration, point in zip(bundle.calibrations, bundle.thresholds, strict=True):
         trained = calibration.observation not in bundle.manifest.not_trained

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from chexmodel.bundle import Bundle
-from chexmodel.calibration import probabilities
-from chexmodel.errors import BundleError
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.runs import judge
 
 
 class Rate(NamedTuple):
@@ -97,24 +96,14 @@ def read_scored(bundle: Bundle, predictions: pd.DataFrame, split: str) -> dict[s
         Observation → its unmasked films; only those where both classes occur.
 
     Raises:
-        BundleError: columns or films are missing.
+        BundleError: columns or films are missing, or a film is there twice.
     """
-    columns = [f"{kind} {name}" for kind in ("target", "logit") for name in OBSERVATIONS]
-    lacking = [name for name in ("split", *columns) if name not in predictions]
-    rows = pd.DataFrame() if lacking else predictions.loc[predictions["split"] == split, columns]
-    if rows.empty:
-        reason = f"column {lacking[0]!r}" if lacking else f"films of the {split} split"
-        raise BundleError(
-            f"predictions.parquet of bundle {bundle.path} lacks {reason}: "
-            f"write it anew with `python -m train evaluate {bundle.path} --data DIR`"
-        )
-    values = rows.to_numpy(np.float64)
-    truth, logits = np.hsplit(values, 2)
-    probs = probabilities(logits, bundle.calibrations)
+    judged = judge(bundle, predictions, split, name=bundle.manifest.name)
     found = {}
     for k, name in enumerate(OBSERVATIONS):
-        known = np.isin(truth[:, k], (0, 1)) & ~np.isnan(probs[:, k])
-        scored = Scored(name, truth[known, k], probs[known, k], bundle.thresholds[k].value)
+        labels, probs = judged.targets[:, k], judged.probs[:, k]
+        known = ~np.isnan(labels) & ~np.isnan(probs)
+        scored = Scored(name, labels[known], probs[known], bundle.thresholds[k].value)
         if scored.positives and scored.negatives:
             found[name] = scored
     return found

@@ -3,44 +3,20 @@
 Nothing here fails for being slow; what is asserted is that both sides did the same work.
 """
 
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
+from timing import measured, report
 
-from chexmodel import images, network
+from chexmodel import network
 from chexmodel.bootstrap import draw_weights, ranking
 from chexmodel.explain import class_activation_maps
-from chexmodel.geometry import to_square
 from chexmodel.labels import OBSERVATIONS
-from chexmodel.preprocessing import Preprocessing
-from chexmodel.table import image_paths, read_table
-from train.config import FitConfig
-from train.dataset import Films, augmentation, load_splits
-from train.sampling import Draw
 
 pytestmark = pytest.mark.benchmark
-
-
-def measured(work: Callable[[], Any], *, rounds: int) -> tuple[float, Any]:
-    """Best time of some rounds, in seconds, and the last result."""
-    times = []
-    result = work()  # warm
-    for _ in range(rounds):
-        started = time.perf_counter()
-        result = work()
-        times.append(time.perf_counter() - started)
-    return min(times), result
-
-
-def report(what: str, mine: float, peer: str, theirs: float) -> None:
-    """Print both times, in seconds, and their ratio."""
-    print(f"\n{what}: {mine * 1e3:.0f} ms here, {theirs * 1e3:.0f} ms {peer}: {theirs / mine:.1f}×")
 
 
 def test_fourteen_maps_in_one_pass() -> None:
@@ -90,42 +66,6 @@ def test_bootstrap_of_ranking_metrics() -> None:
     theirs, expected = measured(peer, rounds=2)
     assert np.allclose(np.stack(ours), expected, atol=1e-10)
     report("50 resamples of 5,000 films", mine, "scikit-learn", theirs)
-
-
-@pytest.mark.shared
-def test_film_to_input(shared: Path) -> None:
-    """A 320 px JPEG to a 224 px square, one core, against torchxrayvision's documented crop and resize."""
-    from skimage.io import imread
-    from torchvision.transforms import Compose
-    from torchxrayvision.datasets import XRayCenterCrop, XRayResizer, normalize
-
-    csv = shared / "xrays" / "valid.csv"
-    paths = image_paths(read_table(csv), csv)[:100]
-    crop = Compose([XRayCenterCrop(), XRayResizer(224)])
-    torch.set_num_threads(1)
-
-    def peer() -> int:
-        return len([crop(normalize(imread(path), maxval=255)[None]) for path in paths])
-
-    mine, count = measured(
-        lambda: len([to_square(images.read(path).pixels, 224) for path in paths]), rounds=3
-    )
-    theirs, expected = measured(peer, rounds=2)
-    assert count == expected == len(paths)
-    report(f"{count} films from JPEG to input, one core", mine, "torchxrayvision", theirs)
-
-
-@pytest.mark.shared
-def test_a_loading_process_feeds(shared: Path, tmp_path: Path) -> None:
-    """Films per second of one loading process, augmented as in training."""
-    wanted = FitConfig(data=shared / "xrays", out=tmp_path / "run")
-    split = load_splits(wanted).train
-    preprocessing = Preprocessing(size=224, mean=(0.5,) * 3, std=(0.5,) * 3)
-    films = Films(split, split.targets, preprocessing, augmentation(wanted))
-    torch.set_num_threads(1)
-    seconds, loaded = measured(lambda: [films[Draw(i, i)][0] for i in range(100)], rounds=3)
-    assert {tuple(film.shape) for film in loaded} == {(3, 224, 224)}
-    print(f"\none loading process, augmented: {len(loaded) / seconds:.0f} films/s")
 
 
 def test_activations_of_a_training_film() -> None:

@@ -1,0 +1,140 @@
+"""The figures of runs beside each other, for the page and for the report: curves and differences."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from chexmodel import canvas
+from chexmodel.comparison import Comparison, excludes_zero
+from chexmodel.comparison_tables import METRIC_WORDS, interval
+from chexmodel.labels import SHORT_NAMES
+from chexmodel.scores import Average, Estimate
+
+
+class Panel(NamedTuple):
+    """One chart of `training`: its lines are columns of `history.csv`, each with its name."""
+
+    title: str
+    unit: str
+    lines: dict[str, str]
+
+
+PANELS: Final = (
+    Panel("Loss", "loss per label", {"train_loss": "training", "val_loss": "validation"}),
+    Panel("Mean AUROC", "AUROC, 0–1", {"val_auroc": "validation"}),
+    Panel("Macro F1", "F1, 0–1", {"val_f1": "validation"}),
+    Panel("Accuracy", "share of all labels, 0–1", {"val_accuracy": "validation"}),
+    Panel("Macro precision", "precision, 0–1", {"val_precision": "validation"}),
+    Panel("Macro recall", "recall, 0–1", {"val_recall": "validation"}),
+    Panel("Learning rate", "at the epoch's end", {"learning_rate": "learning rate"}),
+    Panel("Time", "seconds per epoch", {"seconds": "time"}),
+)
+
+
+def used_panels(histories: Mapping[str, pd.DataFrame]) -> list[Panel]:
+    """Panels for which one of the runs has a number."""
+    return [
+        panel
+        for panel in PANELS
+        if any(
+            column in history and history[column].notna().any()
+            for history in histories.values()
+            for column in panel.lines
+        )
+    ]
+
+
+def training(histories: Mapping[str, pd.DataFrame], panel: Panel) -> go.Figure:
+    """Lines of one panel over the epochs: a colour and a symbol per run, dashes for the training films.
+
+    Args:
+        histories: name of the run → its `history.csv`.
+        panel: one of `PANELS`; a run without its columns is left out.
+    """
+    traces = []
+    for i, (run, history) in enumerate(histories.items()):
+        look = canvas.look(i)
+        for column, name in panel.lines.items():
+            if column not in history:
+                continue
+            label = f"{run}, {name}" if len(panel.lines) > 1 else run
+            traces.append(
+                go.Scatter(
+                    name=label,
+                    x=history["epoch"].tolist(),
+                    y=canvas.gaps(history[column].to_numpy(np.float64)),
+                    mode="lines+markers",
+                    line={
+                        "color": look.colour,
+                        "dash": "dash" if name == "training" else "solid",
+                    },
+                    marker={"symbol": look.symbol, "size": 6},
+                    hovertemplate=f"{label}, epoch %{{x}}: %{{y:.4~g}}<extra></extra>",
+                )
+            )
+    figure = canvas.figure(traces, height=290, showlegend=len(traces) > 1)
+    epochs = max((int(history["epoch"].max()) for history in histories.values()), default=1)
+    figure.update_xaxes(title="epoch", tick0=0, dtick=-(-epochs // 10))
+    return figure.update_yaxes(title=panel.unit, exponentformat="power")
+
+
+def forest(comparisons: Mapping[str, Comparison], metric: str) -> go.Figure:
+    """Differences to the baseline with their intervals; a filled mark's interval excludes 0.
+
+    Args:
+        comparisons: name of the run → its comparison with the baseline.
+        metric: one of `comparison.METRICS`. What is undefined is left out.
+    """
+    words = METRIC_WORDS[metric]
+    first = next(iter(comparisons.values()))
+    places = [SHORT_NAMES.get(row.observation, row.observation) for row in first.observations]
+    places += ["mean", "mean, equivalent as one"]
+    traces = []
+    for i, (run, comparison) in enumerate(comparisons.items()):
+        look = canvas.look(i)
+        found: list[Estimate | Average] = [row.metrics[metric] for row in comparison.observations]
+        found += [comparison.macro[metric], comparison.macro_distinct[metric]]
+        # Runs share a row without covering each other: the first on top.
+        offset = (i - (len(comparisons) - 1) / 2) * 0.7 / len(comparisons)
+        drawn = [(k, row) for k, row in enumerate(found) if not np.isnan(row.value)]
+        traces.append(
+            go.Scatter(
+                name=run,
+                x=[row.value for _, row in drawn],
+                y=[k + offset for k, _ in drawn],
+                mode="markers",
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": canvas.gaps(np.array([row.high - row.value for _, row in drawn])),
+                    "arrayminus": canvas.gaps(np.array([row.value - row.low for _, row in drawn])),
+                    "color": look.colour,
+                    "thickness": 1.5,
+                    "width": 3,
+                },
+                marker={
+                    "symbol": [look.symbol + ("" if excludes_zero(row) else "-open") for _, row in drawn],
+                    "color": look.colour,
+                    "size": 9,
+                    "line": {"width": 2, "color": look.colour},
+                },
+                text=[interval(row, signed=True) for _, row in drawn],
+                customdata=[places[k] for k, _ in drawn],
+                hovertemplate=f"%{{customdata}}, {run}: {words} %{{text}}<extra></extra>",
+            )
+        )
+    height = max(27, 16 * len(comparisons)) * len(places) + 90
+    figure = canvas.figure(traces, height=height, showlegend=len(traces) > 1)
+    figure.add_vline(x=0, line={"color": canvas.GREY, "dash": "dot", "width": 1.5})
+    figure.add_hline(y=len(places) - 2.5, line={"color": canvas.GREY, "width": 1})
+    figure.update_xaxes(title=f"difference in {words}", tickformat="+.2~f", zeroline=False)
+    return figure.update_yaxes(
+        tickvals=list(range(len(places))),
+        ticktext=places,
+        range=[len(places) - 0.4, -0.6],
+        showgrid=False,
+        zeroline=False,
+    )
