@@ -1,7 +1,5 @@
 """The pointing game."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -46,27 +44,3 @@ def test_rate_and_interval_are_over_patients() -> None:
     assert few.rate.high - few.rate.low > single.rate.high - single.rate.low
     plain = pointing(hits, centres, ["a"] * 60, observation="Edema", split="test", bootstrap=0, seed=1)
     assert np.isnan(plain.rate.low)
-
-
-@pytest.mark.shared
-def test_the_demo_model_says_how_its_maps_point(shared: Path) -> None:
-    from chexmodel import bundle
-    from train.config import FitConfig
-    from train.dataset import load_splits
-    from train.localise import boxes_of, localise
-
-    loaded = bundle.load("assets/models/demo")
-    splits = load_splits(FitConfig(data=shared / "xrays", out=shared))
-    published = {(point.observation, point.split): point for point in loaded.localisation()}
-    found = localise(
-        [(loaded.network, splits.test)],
-        boxes_of(shared / "xrays"),
-        loaded.manifest.preprocessing,
-        not_trained=list(loaded.manifest.not_trained),
-        split="test",
-        bootstrap=1000,
-        seed=0,
-    )
-    assert [point.observation for point in found] == ["Lung Opacity"]
-    assert found[0].films == 18
-    assert found[0].rate.value == pytest.approx(published["Lung Opacity", "test"].rate.value)

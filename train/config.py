@@ -228,7 +228,7 @@ class CompareConfig(BaseModel):
     ]
     html: Annotated[Path | None, Field(description="Also write one self-contained page here.")] = None
     split: Annotated[Literal["test", "validation"], Field(description="Films to compare on.")] = "test"
-    bootstrap: Annotated[
-        int, Field(ge=0, description="Resamples of patients for the paired intervals.")
-    ] = 1000
+    bootstrap: Annotated[int, Field(ge=0, description="Resamples of patients for the paired intervals.")] = (
+        1000
+    )
     seed: Annotated[int, Field(ge=0, description="Of the resampling.")] = 0

@@ -125,6 +125,7 @@ def fit_config(config: StudyConfig, run: Run) -> FitConfig:
         image_size=config.image_size,
         workers=config.workers,
         accelerator=config.accelerator,
+        devices="1",  # each process would run the whole plan
         **BASE,
         **(
             second

@@ -26,8 +26,8 @@ def study_section(file: Path = STUDY) -> None:
         study = read_study(file)
         st.plotly_chart(differences(study), config=canvas.CONFIG, key="study-differences")
         st.caption(
-            "Right of 0 the configuration is better than the base. A filled mark's interval excludes 0; where "
-            "nothing differs, one in twenty still does, so a lone one that barely does says little."
+            "Right of 0 the configuration is better than the base. A filled mark's interval excludes 0; "
+            "where nothing differs, one in twenty still does, so a lone one that barely does says little."
         )
         st.dataframe(
             study.frame(),

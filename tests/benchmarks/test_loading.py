@@ -7,6 +7,7 @@ is that both saw the same films.
 
 import warnings
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -66,29 +67,28 @@ def torchxrayvision(shared: Path, split: Split, engine: str) -> Load:
 
 def race(what: str, ours: Load, shared: Path, split: Split) -> Load:
     """Print films a second of ours and of the peers; return torchxrayvision's way of loading."""
-
-    def a_second(load: Load, rounds: int) -> float:
-        def work() -> int:
-            return sum(len(load(at)) for at in range(FILMS))  # nothing is kept, as nothing is in a training
-
-        seconds, channels = measured(work, rounds=rounds)
-        assert channels == FILMS
-        return FILMS / seconds
-
-    mine = a_second(ours, rounds=10)
-    peers: dict[str, Load] = {"torchxrayvision": torchxrayvision(shared, split, "skimage")}
+    loads: dict[str, Load] = {"here": ours, "torchxrayvision": torchxrayvision(shared, split, "skimage")}
     if find_spec("cv2"):
-        peers["torchxrayvision with cv2"] = torchxrayvision(shared, split, "cv2")
-    peers["torchvision, decode and resize alone"] = lambda at: resize(
+        loads["torchxrayvision with cv2"] = torchxrayvision(shared, split, "cv2")
+    loads["torchvision, decode and resize alone"] = lambda at: resize(
         decode_image(str(split.sources[at]), ImageReadMode.GRAY), [224, 224]
     )
-    print(f"\n{what}: {mine:,.0f} films/s here")
+    seconds = dict.fromkeys(loads, float("inf"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        for name, peer in peers.items():
-            theirs = a_second(peer, rounds=3)
-            print(f"    {theirs:,.0f} {name}: {mine / theirs:.1f}×")
-    return peers["torchxrayvision"]
+        for _ in range(5):  # by turns: a machine's speed drifts
+            for name, load in loads.items():
+                taken, channels = measured(partial(_all, load), rounds=1)
+                assert channels == FILMS
+                seconds[name] = min(seconds[name], taken)
+    print(f"\n{what}")
+    for name, taken in seconds.items():
+        print(f"    {FILMS / taken:,.0f} films/s {name}: ours is {taken / seconds['here']:.1f}×")
+    return loads["torchxrayvision"]
+
+
+def _all(load: Load) -> int:
+    return sum(len(load(at)) for at in range(FILMS))  # nothing is kept, as nothing is in a training
 
 
 def test_from_jpeg(shared: Path) -> None:
