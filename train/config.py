@@ -123,6 +123,12 @@ class FitConfig(BaseModel):
         """Side of the square, px, that training takes its inputs from: a crop leaves an eighth of it out."""
         return math.ceil(self.image_size * 8 / 7) if self.augment == "crop" else self.image_size
 
+    @field_validator("pos_weight", mode="before")
+    @classmethod
+    def _switch(cls, pos_weight: object) -> object:
+        # Bundles of format version 1 have a switch here, and the cap beside it.
+        return {True: "cap", False: "off"}[pos_weight] if isinstance(pos_weight, bool) else pos_weight
+
     @field_validator("folds")
     @classmethod
     def _several(cls, folds: int) -> int:
@@ -146,7 +152,7 @@ class EvaluateConfig(BaseModel):
 
     bundle: Annotated[Path, tyro.conf.Positional, Field(description="Directory of the run or bundle.")]
     data: Annotated[
-        Path, Field(description="The directory that it was trained on; for imported weights any.")
+        Path, Field(description="What it was trained on, folder or pack; for imported weights any.")
     ]
     validation: Annotated[
         float | None,
