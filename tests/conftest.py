@@ -40,7 +40,9 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Lung Opacity is where the phantom has one; Edema is a label that blanks and −1 interrupt; Fracture is
     never labelled; the others are negative throughout.
     """
-    root = tmp_path_factory.mktemp("CheXpert-v1.0-small")
+    # One level down: other tests' directories must not lie beside a CheXpert copy.
+    root = tmp_path_factory.mktemp("tiny-data") / "CheXpert-v1.0-small"
+    root.mkdir()
     rng = np.random.default_rng(0)
     rows: dict[str, list[dict[str, object]]] = {"train": [], "valid": []}
     for patient in range(24):

@@ -220,7 +220,7 @@ def test_training_shows_best_epoch_and_options(tiny: Path) -> None:
     assert (best["run"], best["best epoch"], best["of"]) == ("runs/tiny", "2", 3)
     assert best["Mean AUROC"] == "0.750"
     assert best["validation loss"] == "0.250"
-    assert charts(at) == 8
+    assert charts(at) == 8 + 1  # the study's
     loss = json.loads(at.get("plotly_chart")[0].proto.spec)["data"]
     assert loss[0]["y"] == HISTORY["train_loss"].tolist()
 
@@ -267,7 +267,7 @@ def test_unreadable_options_do_not_hide_the_curves(tiny: Path) -> None:
     (tiny / "bundle.json").unlink()
     (tiny / "config.json").write_text("{")
     at = opened("training", tiny)
-    assert charts(at) == 8
+    assert charts(at) == 8 + 1  # the study's
     assert "runs/tiny" in next(line.value for line in at.caption if line.value.startswith("No options"))
 
 
