@@ -17,6 +17,12 @@ from chexmodel.runs import read_finished
 PAGE = Path(__file__).resolve().parents[1] / "chexmodel" / "ui" / "training.py"
 
 
+@pytest.fixture(autouse=True)
+def _runs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the shipped study out: its chart and table are not those of the runs."""
+    monkeypatch.setattr("chexmodel.ui.study.study_section", lambda: None)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = tmp_path_factory.mktemp("made") / "runs"

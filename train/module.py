@@ -31,8 +31,8 @@ class Classifier(LightningModule):
         self.register_buffer("alpha", alpha, persistent=False)
         # NaN is a masked target here, not a fault: "disable" leaves it where it is. A loss that is NaN is
         # `callbacks.Finite`'s affair: to look for it here too would hold up every step.
-        self.train_loss = MeanMetric(nan_strategy="disable")
-        self.val_loss = MeanMetric(nan_strategy="disable")
+        self.train_loss = MeanMetric()
+        self.val_loss = MeanMetric()
         self.probs = CatMetric(nan_strategy="disable")
         self.truth = CatMetric(nan_strategy="disable")
 
