@@ -159,8 +159,7 @@ def load_network(path: Path, manifest: Manifest) -> Network:
 
     Of several members it is their ensemble, whose logits and maps are the means of theirs.
     """
-    members = load_members(path, manifest)
-    return members[0] if len(members) == 1 else networks.ensemble(members)
+    return networks.ensemble(load_members(path, manifest))
 
 
 def load_members(path: Path, manifest: Manifest) -> list[Network]:

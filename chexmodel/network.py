@@ -103,8 +103,11 @@ def ensemble(members: list[Network]) -> Network:
         members: networks with the same number of logits and maps of the same size, in evaluation mode.
 
     Returns:
-        The ensemble, in evaluation mode, without gradients; it shares its members' backbones.
+        The ensemble, in evaluation mode, without gradients; it shares its members' backbones. Of one member
+        that member.
     """
+    if len(members) == 1:
+        return members[0]
     weight = torch.cat([member.head.weight for member in members], dim=1) / len(members)
     bias = torch.stack([member.head.bias for member in members]).mean(dim=0)
     joined = Network(_Parallel([member.backbone for member in members]), weight.shape[1], weight.shape[0])

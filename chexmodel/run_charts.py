@@ -1,6 +1,6 @@
 """The figures of runs beside each other, for the page and for the report: curves and differences."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -100,28 +100,11 @@ def forest(comparisons: Mapping[str, Comparison], metric: str) -> go.Figure:
         # Runs share a row without covering each other: the first on top.
         offset = (i - (len(comparisons) - 1) / 2) * 0.7 / len(comparisons)
         drawn = [(k, row) for k, row in enumerate(found) if not np.isnan(row.value)]
+        marks = difference_marks([row for _, row in drawn], look)
         traces.append(
-            go.Scatter(
+            marks.update(
                 name=run,
-                x=[row.value for _, row in drawn],
                 y=[k + offset for k, _ in drawn],
-                mode="markers",
-                error_x={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": canvas.gaps(np.array([row.high - row.value for _, row in drawn])),
-                    "arrayminus": canvas.gaps(np.array([row.value - row.low for _, row in drawn])),
-                    "color": look.colour,
-                    "thickness": 1.5,
-                    "width": 3,
-                },
-                marker={
-                    "symbol": [look.symbol + ("" if excludes_zero(row) else "-open") for _, row in drawn],
-                    "color": look.colour,
-                    "size": 9,
-                    "line": {"width": 2, "color": look.colour},
-                },
-                text=[interval(row, signed=True) for _, row in drawn],
                 customdata=[places[k] for k, _ in drawn],
                 hovertemplate=f"%{{customdata}}, {run}: {words} %{{text}}<extra></extra>",
             )
@@ -137,4 +120,28 @@ def forest(comparisons: Mapping[str, Comparison], metric: str) -> go.Figure:
         range=[len(places) - 0.4, -0.6],
         showgrid=False,
         zeroline=False,
+    )
+
+
+def difference_marks(rows: Sequence[Estimate | Average], look: canvas.Look) -> go.Scatter:
+    """Differences as marks with whiskers along x; a filled mark's interval excludes 0."""
+    return go.Scatter(
+        x=[row.value for row in rows],
+        mode="markers",
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": canvas.gaps(np.array([row.high - row.value for row in rows])),
+            "arrayminus": canvas.gaps(np.array([row.value - row.low for row in rows])),
+            "color": look.colour,
+            "thickness": 1.5,
+            "width": 3,
+        },
+        marker={
+            "symbol": [look.symbol + ("" if excludes_zero(row) else "-open") for row in rows],
+            "color": look.colour,
+            "size": 9,
+            "line": {"width": 2, "color": look.colour},
+        },
+        text=[interval(row, signed=True) for row in rows],
     )

@@ -6,6 +6,7 @@ After Mitchell M. et al., *Model Cards for Model Reporting*, FAT* 2019, arXiv:18
 import json
 import shlex
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from chexmodel.bundle import Manifest, Metrics, Origin
 from chexmodel.localisation import Pointing
@@ -134,11 +135,15 @@ def _folds(members: int) -> str:
 
 def _fit_command(manifest: Manifest) -> str:
     """Rebuild the command line from the configuration: the options that differ from the defaults."""
-    hidden = MACHINE | {"description"}
-    defaults = json.loads(FitConfig(data=".", out=".").model_dump_json(exclude=hidden))  # type: ignore[arg-type]
+    hidden = {*MACHINE, "description"}
+    places: dict[str, Any] = {"data": ".", "out": "."}
+    defaults, options = (
+        json.loads(FitConfig.model_validate(chosen | places).model_dump_json(exclude=hidden))
+        for chosen in ({}, manifest.config)  # through the model: a former version's values become today's
+    )
     words = ["python", "-m", "train", "fit", "--data", "DIR", "--out", f"runs/{manifest.name}"]
-    for name, value in manifest.config.items():
-        if name in hidden or value == defaults[name]:
+    for name, value in options.items():
+        if value == defaults[name]:
             continue
         flag = name.replace("_", "-")
         if isinstance(value, bool):

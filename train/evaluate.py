@@ -17,7 +17,7 @@ from chexmodel.errors import BundleError, DatasetError
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.localisation import Pointing
 from chexmodel.metrics import Evaluation
-from chexmodel.network import Network
+from chexmodel.network import Network, ensemble
 from chexmodel.thresholds import Threshold, fit_thresholds
 from train.card import write_card
 from train.config import EvaluateConfig, FitConfig
@@ -56,9 +56,8 @@ def evaluate(config: EvaluateConfig) -> Metrics:
             f"or a pack of --size {manifest.preprocessing.size}",
             file=sys.stderr,
         )
-    networks = _Networks(
-        bundle.load_members(config.bundle, manifest), bundle.load_network(config.bundle, manifest)
-    )
+    members = bundle.load_members(config.bundle, manifest)
+    networks = _Networks(members, ensemble(members))
     films = {FITTING: together([pair.validation for pair in splits.pairs]), TEST: splits.test}
     logits = _logits(networks, manifest, fitted, splits)
     calibrations, thresholds = _fit_operating_points(config, films[FITTING], logits[FITTING])

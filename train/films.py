@@ -116,8 +116,8 @@ class Films(Dataset[Batch]):
         """The square (S, S), and its regions as masks (M, S, S), moved along with it."""
         if self.augment is None or seed is None:
             size = self.preprocessing.size
-            return _square(source, size), draw_regions(regions, size)
-        square = _square(source, self.augment.side)
+            return load_square(source, size), draw_regions(regions, size)
+        square = load_square(source, self.augment.side)
         masks = draw_regions(regions, self.augment.side)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed sees to GPUs too, and takes longer
@@ -127,7 +127,12 @@ class Films(Dataset[Batch]):
             return image.as_subclass(torch.Tensor).squeeze(0), moved.as_subclass(torch.Tensor)
 
 
-def _square(source: Source, size: int) -> torch.Tensor:
+def load_square(source: Source, size: int) -> torch.Tensor:
+    """Read a film as the 8-bit square (size, size) that evaluation and app see.
+
+    Raises:
+        DatasetError: it can't be read.
+    """
     if isinstance(source, PackedFilm):
         return source.square(size)
     try:

@@ -17,6 +17,8 @@ from chexmodel.localisation import Pointing, inside, peak_inside, pointing
 from chexmodel.network import Network
 from chexmodel.preprocessing import Preprocessing
 from train.dataset import Split
+from train.films import load_square
+from train.pack import PackedFilm, Source
 
 
 def boxes_of(data: Path) -> dict[str, list[Box]]:
@@ -39,7 +41,7 @@ def localise(
 
     Args:
         parts: networks, each with films that it did not learn from.
-        boxes: film → boxes; films that come from a pack are passed over, as their size is not known.
+        boxes: film → boxes.
         preprocessing: of the networks.
         not_trained: observations without maps.
         split: name of the films' split.
@@ -52,7 +54,7 @@ def localise(
     found: dict[str, list[tuple[bool, bool, str]]] = defaultdict(list)
     for network, films in parts:
         for name, source, patient in zip(films.ids, films.sources, films.patients, strict=True):
-            if name in boxes and isinstance(source, Path):
+            if name in boxes:
                 for finding, hit, centre in _film(network, source, boxes[name], preprocessing):
                     found[finding].append((hit, centre, patient))
     results = []
@@ -74,15 +76,15 @@ def localise(
 
 
 def _film(
-    network: Network, source: Path, boxes: Sequence[Box], preprocessing: Preprocessing
+    network: Network, source: Source, boxes: Sequence[Box], preprocessing: Preprocessing
 ) -> list[tuple[str, bool, bool]]:
     """For each finding that is boxed on a film: its name, whether the map and the film's middle hit."""
-    pixels = images.read(source).pixels
+    height, width = source.shape if isinstance(source, PackedFilm) else images.read(source).grey.shape
     device = network.head.weight.device
+    square = load_square(source, preprocessing.size)
     with torch.inference_mode():
-        _, features = network(preprocessing.tensor(pixels).unsqueeze(0).to(device))
+        _, features = network(preprocessing.normalise(square).unsqueeze(0).to(device))
         maps = class_activation_maps(features, network.head.weight)[0].cpu()
-    height, width = pixels.shape
     results = []
     for finding in sorted({box.finding for box in boxes}):
         drawn = [box[1:] for box in boxes if box.finding == finding]

@@ -29,10 +29,10 @@ class Classifier(LightningModule):
         self.network = network
         self.config = config
         self.register_buffer("alpha", alpha, persistent=False)
-        # NaN is a masked target here, not a fault: "disable" leaves it where it is. A loss that is NaN is
-        # `callbacks.Finite`'s affair: to look for it here too would hold up every step.
+        # Not "disable" for these two: it would also drop the weights, which are the counts of labels.
         self.train_loss = MeanMetric()
         self.val_loss = MeanMetric()
+        # NaN is a masked target here, not a fault: "disable" leaves it where it is.
         self.probs = CatMetric(nan_strategy="disable")
         self.truth = CatMetric(nan_strategy="disable")
 

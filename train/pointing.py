@@ -14,6 +14,7 @@ from chexmodel.geometry import box_on_square
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.layout import csv_files
 from train.dataset import Split
+from train.pack import PackedFilm
 
 GRID: Final = 28
 """Side of the grid on which boxes reach the loss: four cells to one of a 7 × 7 map, the size at 224 px."""
@@ -36,25 +37,21 @@ def load_regions(split: Split, data: Path) -> Regions:
     """Read the boxes of a split's films from `train_boxes.csv`.
 
     Args:
-        split: of a folder of films; a pack does not know how large its films were.
-        data: the directory.
+        split: of films.
+        data: the directory, or the pack.
 
     Returns:
         The film's id (`Path` of the table) → its regions, of boxed films only.
 
     Raises:
-        DatasetError: no film has a box, or the films come from a pack.
+        DatasetError: no film has a box.
     """
     boxes = read_boxes(csv_files(data)[0])
     regions: dict[str, list[Region]] = {}
     for name, source in zip(split.ids, split.sources, strict=True):
         if name not in boxes:
             continue
-        if not isinstance(source, Path):
-            raise DatasetError(
-                f"--box-weight needs the films themselves, and {data} is a pack: give the folder"
-            )
-        shape = images.read(source).pixels.shape
+        shape = source.shape if isinstance(source, PackedFilm) else images.read(source).grey.shape
         regions[name] = [
             Region(OBSERVATIONS.index(finding), *box_on_square(box, shape)) for finding, *box in boxes[name]
         ]
