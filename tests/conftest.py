@@ -1,15 +1,21 @@
 """What several test files need: the shared X-rays where they are, and a tiny data set drawn here."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import timm
 import torch
+from packs import packed
 from PIL import Image
+from stopped_runs import DROPPING, config
 
 from chexmodel import phantom
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.table import image_paths, read_table
+from train.fit import fit
 
 # Small networks are several times slower on two busy cores than on one.
 torch.set_num_threads(1)
@@ -69,4 +75,38 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
     for split, films in rows.items():
         pd.DataFrame(films).to_csv(root / f"{split}.csv", index=False)
+    return root
+
+
+@pytest.fixture
+def dropping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks whose weights depend on torch's random state; for runs of `stopped_runs`."""
+    monkeypatch.setattr(timm, "create_model", DROPPING)
+    monkeypatch.setattr("train.fit.history_png", lambda _: b"")  # a third of the time of such a run
+
+
+@pytest.fixture(scope="session")
+def straight(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of `stopped_runs` that was never stopped."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timm, "create_model", DROPPING)
+        return fit(config(tiny_data, tmp_path_factory.mktemp("runs") / "straight"))
+
+
+@pytest.fixture(scope="session")
+def tiny_pack(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tiny_data` as a pack of 64 px."""
+    return packed(tiny_data, tmp_path_factory.mktemp("packs") / "tiny", workers=2)
+
+
+@pytest.fixture
+def copied_data(tiny_data: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny data whose tables and films a test may spoil."""
+    root = tmp_path / "data"
+    for csv in (tiny_data / "train.csv", tiny_data / "valid.csv"):
+        for path in image_paths(read_table(csv), csv):
+            file = root / path.relative_to(tiny_data)
+            file.parent.mkdir(parents=True)
+            shutil.copyfile(path, file)
+        (root / csv.name).write_bytes(csv.read_bytes())
     return root

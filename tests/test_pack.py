@@ -1,8 +1,7 @@
-"""Packs: what is in them, what interrupts or spoils them, and that they change nothing for a network."""
+"""Packs: what is in them, and what interrupts or spoils them."""
 
 import os
 import pickle
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,49 +14,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
+from packs import all_paths, packed
 from PIL import Image
 
-from chexmodel import bundle, images
+from chexmodel import images
 from chexmodel.boxes import Box, read_boxes
 from chexmodel.errors import ChexError, DatasetError
 from chexmodel.geometry import to_square8
 from chexmodel.labels import OBSERVATIONS
-from chexmodel.preprocessing import Preprocessing
-from chexmodel.table import csv_files, image_paths, read_table
+from chexmodel.table import csv_files, read_table
 from train.__main__ import main
-from train.config import EvaluateConfig, FitConfig, PackConfig
-from train.dataset import Splits, load_splits
-from train.evaluate import evaluate
-from train.films import Films, augmentation
-from train.fit import fit
 from train.pack import PackedFilm, Plan, open_pack
-from train.packing import PLAN, SHAPES, _require_room, pack
-from train.sampling import Draw
+from train.packing import PLAN, SHAPES, _require_room
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def packed(data: Path, out: Path, **options: Any) -> Path:
-    return pack(PackConfig(data=data, out=out, **({"size": 64, "workers": 1} | options)))
-
-
-@pytest.fixture(scope="module")
-def tiny_pack(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return packed(tiny_data, tmp_path_factory.mktemp("packs") / "tiny", workers=2)
-
-
-@pytest.fixture
-def copied_data(tiny_data: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny data whose tables and films a test may spoil."""
-    root = tmp_path / "data"
-    for csv in (tiny_data / "train.csv", tiny_data / "valid.csv"):
-        for path in image_paths(read_table(csv), csv):
-            file = root / path.relative_to(tiny_data)
-            file.parent.mkdir(parents=True)
-            shutil.copyfile(path, file)
-        (root / csv.name).write_bytes(csv.read_bytes())
-    return root
 
 
 def test_boxes_come_along_with_their_tables(copied_data: Path, tmp_path: Path) -> None:
@@ -67,11 +37,6 @@ def test_boxes_come_along_with_their_tables(copied_data: Path, tmp_path: Path) -
     out = packed(copied_data, tmp_path / "pack")
     assert read_boxes(out / "valid.csv") == {film: [Box("Edema", 1, 2, 4, 6)]}
     assert read_boxes(out / "train.csv") == {}
-
-
-def all_paths(data: Path) -> list[Path]:
-    tables = [csv for csv in csv_files(data) if csv is not None]
-    return [path for csv in tables for path in image_paths(read_table(csv), csv)]
 
 
 def test_a_pack_holds_every_film_as_the_app_sees_it(tiny_pack: Path, tiny_data: Path) -> None:
@@ -258,116 +223,3 @@ def test_the_command_line_says_it_in_a_sentence(tmp_path: Path, capsys: pytest.C
     message = capsys.readouterr().err
     assert "no train.csv" in message
     assert "Traceback" not in message
-
-
-def trained(data: Path, out: Path, **options: Any) -> Path:
-    small = {"backbone": "test_resnet", "weights": "none", "image_size": 64, "batch_size": 8, "workers": 1}
-    run = {"epochs": 1, "validation": 0.4, "accelerator": "cpu", "seed": 3}
-    return fit(FitConfig(data=data, out=out, **(small | run | options)))
-
-
-def splits_of(data: Path, **options: Any) -> Splits:
-    return load_splits(FitConfig(data=data, out=data, **({"image_size": 64, "validation": 0.4} | options)))
-
-
-@pytest.fixture(scope="module")
-def large_pack(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return packed(tiny_data, tmp_path_factory.mktemp("packs") / "large", size=74)
-
-
-PLAIN = Preprocessing(size=64, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
-
-
-def test_pack_folder_and_app_give_the_same_tensor(tiny_pack: Path, tiny_data: Path) -> None:
-    folder, from_pack = (splits_of(data) for data in (tiny_data, tiny_pack))
-    assert from_pack.fingerprint == folder.fingerprint
-    for name in ("train", "validation"):
-        one, other = (getattr(splits.pairs[0], name) for splits in (folder, from_pack))
-        assert one.ids == other.ids
-        assert np.array_equal(one.targets, other.targets, equal_nan=True)
-        assert np.array_equal(one.truth, other.truth, equal_nan=True)
-        films, packed_films = (Films(split, split.truth, PLAIN) for split in (one, other))
-        for position, path in enumerate(one.sources):
-            app = PLAIN.tensor(images.read(path.read_bytes()).pixels)
-            assert torch.equal(films[position][0], app)
-            assert torch.equal(packed_films[position][0], app)
-
-
-@pytest.mark.parametrize("augment", ["affine", "crop", "none"])
-def test_augmentation_is_the_same_from_pack_and_folder(
-    tiny_pack: Path, large_pack: Path, tiny_data: Path, augment: Any
-) -> None:
-    """The pack has the size that the augmentation takes its input from: 64 px, or 74 px for a crop."""
-    wanted = FitConfig(data=tiny_data, out=tiny_data, image_size=64, augment=augment)
-    seen = []
-    for data in (tiny_data, large_pack if augment == "crop" else tiny_pack):
-        split = splits_of(data, augment=augment).pairs[0].train
-        films = Films(split, split.targets, PLAIN, augmentation(wanted))
-        seen.append([films[Draw(0, seed)][0] for seed in (7, 7, 8)])
-        assert seen[-1][0].shape == (3, 64, 64)
-    assert all(torch.equal(one, other) for one, other in zip(*seen, strict=True))
-    first, again, other = seen[0]
-    assert torch.equal(first, again)
-    assert torch.equal(first, other) == (augment == "none")
-
-
-def test_a_crop_is_a_window_of_the_film(tiny_data: Path) -> None:
-    wanted = FitConfig(data=tiny_data, out=tiny_data, image_size=64, augment="crop", contrast=0)
-    change = augmentation(wanted)
-    assert change is not None
-    assert change.side == 74
-    square = torch.arange(74 * 74).reshape(1, 74, 74).remainder(251).to(torch.uint8)
-    torch.manual_seed(0)
-    window = change.change(square)[0]
-    places = [
-        (top, left)
-        for top in range(11)
-        for left in range(11)
-        if torch.equal(square[0, top : top + 64, left : left + 64], window)
-    ]
-    assert len(places) == 1
-
-
-def test_a_larger_pack_comes_close_to_what_the_app_sees(large_pack: Path, tiny_data: Path) -> None:
-    films = splits_of(large_pack).test
-    for source, path in zip(films.sources, splits_of(tiny_data).test.sources, strict=True):
-        twice = source.square(64).float()
-        once = to_square8(images.read(path).pixels, 64).float()
-        assert 0 < (twice - once).abs().mean() < 4  # of 255
-
-
-def test_a_smaller_pack_is_refused(tiny_pack: Path, large_pack: Path) -> None:
-    with pytest.raises(DatasetError, match=r"have 64 px, but 65 px are needed"):
-        splits_of(tiny_pack, image_size=65)
-    with pytest.raises(DatasetError, match=r"have 64 px, but 74 px are needed"):
-        splits_of(tiny_pack, augment="crop")
-    assert splits_of(large_pack, augment="crop").pack is not None
-
-
-def test_rejected_films_are_left_out_and_counted(
-    copied_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for path in all_paths(copied_data)[:2]:
-        path.write_bytes(b"\xff\xd8\xff\xe0 no film")
-    out = packed(copied_data, tmp_path / "pack")
-    assert "2 could not be read, see" in capsys.readouterr().err
-    splits = splits_of(out)
-    assert splits.fingerprint.missing_images == 2
-    assert sum(splits.fingerprint.films.values()) == 34
-
-
-def test_training_on_a_pack_is_training_on_its_folder(
-    tiny_pack: Path, large_pack: Path, tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    runs = [trained(data, tmp_path / data.name) for data in (tiny_data, tiny_pack)]
-    one, other = (bundle.read_manifest(run) for run in runs)
-    assert one.weights_sha256 == other.weights_sha256
-    assert one.data == other.data
-    judged = [
-        evaluate(EvaluateConfig(bundle=runs[0], data=data, bootstrap=0, workers=0)).splits["test"]
-        for data in (tiny_data, tiny_pack)
-    ]
-    assert judged[0].model_dump_json() == judged[1].model_dump_json()
-    assert "a second time" not in capsys.readouterr().err
-    evaluate(EvaluateConfig(bundle=runs[1], data=large_pack, bootstrap=0, workers=0))
-    assert "resized from 74 px, a second time" in capsys.readouterr().err

@@ -1,8 +1,5 @@
 """A run that was stopped, wherever and by whatever, ends as the one that never was."""
 
-import errno
-import functools
-import math
 import multiprocessing
 import os
 import random
@@ -11,140 +8,39 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
-import timm
 import torch
-from torch.utils.data import get_worker_info
+from stopped_runs import (
+    CURVES,
+    OPTIONS,
+    Killed,
+    assert_same_run,
+    checkpoint,
+    config,
+    epochs_and_steps,
+    judged,
+    kill,
+    killed_at,
+    resumed,
+)
 
 from chexmodel import bundle
-from chexmodel.errors import BundleError, ChexError, DatasetError
+from chexmodel.errors import BundleError
 from train.checkpoint import BEST, LAST, require_whole
 from train.config import FitConfig
-from train.dataset import load_splits
-from train.faults import resumable
-from train.films import Films
 from train.fit import fit
 from train.module import Classifier
-from train.run import CHECKPOINTS, epoch_weights, train_network
-from train.sampling import EpochSampler
+from train.run import CHECKPOINTS, train_network
 
 ROOT = Path(__file__).resolve().parents[1]
-# 20 films to learn from: epochs of 10 steps. A path through the backbone is dropped at random, so that the
-# weights depend on torch's random state besides the draws and their augmentation.
-OPTIONS = {
-    "backbone": "test_resnet",
-    "weights": "none",
-    "image_size": 64,
-    "batch_size": 2,
-    "validation": 0.4,
-    "epochs": 2,
-    "ema": 0.9,
-    "checkpoint_steps": 3,
-    "seed": 3,
-    "workers": 0,
-    "accelerator": "cpu",
-}
-DROPPING = functools.partial(timm.create_model, drop_path_rate=0.3)
-CURVES = ["epoch", "train_loss", "val_loss", "val_accuracy", "val_auroc", "learning_rate"]
-
-
-class Killed(BaseException):
-    """Nothing catches it and nothing is written after it, as after SIGKILL."""
-
-
-@pytest.fixture(autouse=True)
-def _dropping(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timm, "create_model", DROPPING)
-    monkeypatch.setattr("train.fit.history_png", lambda _: b"")  # a third of the time of such a run
-
-
-def config(data: Path, out: Path, **options: Any) -> FitConfig:
-    return FitConfig(data=data, out=out, **(OPTIONS | options))
-
-
-def resumed(wanted: FitConfig) -> FitConfig:
-    return wanted.model_copy(update={"resume": True})
-
-
-@pytest.fixture(scope="module")
-def straight(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was never stopped."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(timm, "create_model", DROPPING)
-        return fit(config(tiny_data, tmp_path_factory.mktemp("runs") / "straight"))
-
-
-def checkpoint(out: Path, name: str = LAST) -> dict[str, Any]:
-    return dict(torch.load(out / CHECKPOINTS / name, weights_only=True))
-
-
-def epochs_and_steps(out: Path) -> tuple[int, int]:
-    place = checkpoint(out)["place"]
-    return place["epochs"], place["steps"]
-
-
-def assert_same(one: object, other: object) -> None:
-    if isinstance(one, torch.Tensor):
-        assert isinstance(other, torch.Tensor)
-        assert torch.equal(one, other)
-    elif isinstance(one, dict):
-        assert isinstance(other, dict)
-        assert one.keys() == other.keys()
-        for key in one:
-            assert_same(one[key], other[key])
-    elif isinstance(one, list):
-        assert isinstance(other, list)
-        for mine, theirs in zip(one, other, strict=True):
-            assert_same(mine, theirs)
-    else:
-        assert one == other
-
-
-def assert_same_run(out: Path, straight: Path) -> None:
-    """Everything is equal to the bit, the state to go on from too."""
-    weights = [bundle.read_manifest(path).weights_sha256 for path in (out, straight)]
-    assert weights[0] == weights[1]
-    pd.testing.assert_frame_equal(
-        bundle.read_history(out)[CURVES], bundle.read_history(straight)[CURVES], check_exact=True
-    )
-    for name in (LAST, BEST):
-        mine, theirs = checkpoint(out, name), checkpoint(straight, name)
-        for part in ("epoch", "state_dict", "current_model_state", "averaging_state", "place"):
-            assert_same(mine[part], theirs[part])
-        for part in ("optimizer_states", "lr_schedulers"):
-            assert_same(mine[part], theirs[part])
-    assert not list(out.rglob(".*"))
-
-
-def stop_at(step: int, how: Callable[[], float], patch: pytest.MonkeyPatch) -> None:
-    """In a step, counted over the whole run from 0, raise something or change the loss by a factor."""
-    plain = Classifier.training_step
-
-    def training_step(self: Classifier, batch: Any, index: int) -> torch.Tensor:
-        loss = plain(self, batch, index)
-        return loss * how() if self.trainer.global_step == step else loss
-
-    patch.setattr(Classifier, "training_step", training_step)
-
-
-def kill() -> float:
-    raise Killed
-
-
-@contextmanager
-def killed_at(step: int) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        stop_at(step, kill, patch)
-        with pytest.raises(Killed):
-            yield
+pytestmark = pytest.mark.usefixtures("dropping")
 
 
 @pytest.mark.parametrize("steps", [[0, 1, 4, 12, 19], [3, 9, 10, 16]])
@@ -282,145 +178,6 @@ def test_checkpoints_of_other_programs_and_runs_are_refused(
         fit(resumed(config(tiny_data, out)))
 
 
-@pytest.mark.parametrize(("call", "kept"), [(2, False), (6, True)])
-def test_a_full_disk_keeps_the_last_checkpoint(
-    tiny_data: Path, tmp_path: Path, straight: Path, monkeypatch: pytest.MonkeyPatch, call: int, kept: bool
-) -> None:
-    sync, calls = os.fsync, iter(range(1, 10**6))
-
-    def full(handle: int) -> None:
-        if next(calls) >= call:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        sync(handle)
-
-    wanted = config(tiny_data, tmp_path / "run")
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ChexError, match="disk is full.*" + ("--resume" if kept else "start again")):
-        fit(wanted)
-    monkeypatch.setattr(os, "fsync", sync)
-    assert (wanted.out / CHECKPOINTS / LAST).is_file() == kept
-    fit(resumed(wanted) if kept else wanted)
-    assert_same_run(wanted.out, straight)
-
-
-def films_of(data: Path, out: Path) -> Path:
-    """Copy the data set, so that a film of it can be spoilt."""
-    return Path(shutil.copytree(data, out / data.name))
-
-
-def test_a_film_that_spoils_in_an_epoch_is_named_and_can_be_repaired(
-    tiny_data: Path, tmp_path: Path, straight: Path
-) -> None:
-    data = films_of(tiny_data, tmp_path)
-    wanted = config(data, tmp_path / "run", workers=2)
-    train = load_splits(wanted).pairs[0].train
-    sampler = EpochSampler(epoch_weights(train, wanted), seed=wanted.seed, batch_size=wanted.batch_size)
-    order = [draw.position for draw in sampler]
-    late = next(p for p in order[10:] if p not in order[:10])  # not before the sixth step
-    film = train.sources[late]
-    assert isinstance(film, Path)
-    whole = film.read_bytes()
-    film.write_bytes(whole[:100])
-    with pytest.raises(DatasetError, match=f"film {film} .*can't be read(?s:.*)--resume"):
-        fit(wanted)
-    assert epochs_and_steps(wanted.out) == (0, 3)
-    film.write_bytes(whole)
-    fit(resumed(wanted))
-    assert_same_run(wanted.out, straight)
-
-
-def test_a_loss_that_is_no_number_stops_the_run(tiny_data: Path, tmp_path: Path, straight: Path) -> None:
-    wanted = config(tiny_data, tmp_path / "run")
-    with pytest.MonkeyPatch.context() as patch:
-        stop_at(14, lambda: math.nan, patch)
-        with pytest.raises(ChexError, match=r"NaN or infinite in epoch 2, by step 5 of 10.*--learning-rate"):
-            fit(wanted)
-    assert epochs_and_steps(wanted.out) == (1, 3)
-    fit(resumed(wanted))
-    assert_same_run(wanted.out, straight)
-
-
-@pytest.mark.parametrize("step", [12, 19])  # before a checkpoint, and before the validation of an epoch
-def test_weights_that_are_no_numbers_are_not_kept(tiny_data: Path, tmp_path: Path, step: int) -> None:
-    wanted = config(tiny_data, tmp_path / "run")
-    plain = Classifier.training_step
-
-    def training_step(self: Classifier, batch: Any, index: int) -> torch.Tensor:
-        loss = plain(self, batch, index)
-        if self.trainer.global_step == step:
-            with torch.no_grad():
-                self.network.head.bias.fill_(torch.nan)
-        return loss
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Classifier, "training_step", training_step)
-        with pytest.raises(ChexError, match="NaN or infinite in epoch 2"):
-            fit(wanted)
-    kept = checkpoint(wanted.out)
-    assert kept["global_step"] <= step
-    assert bundle.read_history(wanted.out)["epoch"].tolist() == [1]
-    assert all(bool(value.isfinite().all()) for value in kept["current_model_state"].values())
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "memory.*--batch-size"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "memory.*--batch-size"),
-        (OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)), "memory.*--batch-size"),
-        (MemoryError(), "memory"),
-        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error."), "fewer --workers"),
-        (OSError(errno.EACCES, "Permission denied", "runs/a"), "Permission denied.*runs/a"),
-        (SystemExit(1), "stopped"),
-    ],
-)
-def test_faults_of_the_machine_are_sentences(tmp_path: Path, error: BaseException, said: str) -> None:
-    last = tmp_path / LAST
-    with pytest.raises(ChexError, match=said + ".*start again"), resumable(last):
-        raise error
-    last.touch()
-    with pytest.raises(ChexError, match=said + ".*--resume"), resumable(last):
-        raise error
-
-
-@pytest.mark.parametrize(
-    "error", [RuntimeError("Caught RuntimeError in DataLoader worker process 0."), KeyError()]
-)
-def test_faults_of_the_program_stay_what_they_are(tmp_path: Path, error: Exception) -> None:
-    with pytest.raises(type(error)) as raised, resumable(tmp_path / LAST):
-        raise error
-    assert raised.value is error
-
-
-def test_a_worker_that_the_system_ends_is_a_sentence(
-    tiny_data: Path, tmp_path: Path, straight: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain, wanted = Films.__getitem__, config(tiny_data, tmp_path / "run", workers=1)
-
-    def ended(self: Films, draw: Any) -> Any:
-        if get_worker_info() is not None and (wanted.out / CHECKPOINTS / BEST).is_file():
-            os.kill(os.getpid(), signal.SIGKILL)
-        return plain(self, draw)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Films, "__getitem__", ended)
-        with pytest.raises(ChexError, match=r"--workers.*--resume"):
-            fit(wanted)
-    fit(resumed(wanted))
-    assert_same_run(wanted.out, straight)
-
-
-def judged(scores: list[float]) -> Callable[..., SimpleNamespace]:
-    """Give the epochs these scores, whatever the network says."""
-    given = iter(scores)
-
-    def evaluation(*_: Any, **__: Any) -> SimpleNamespace:
-        value = SimpleNamespace(value=next(given))
-        return SimpleNamespace(macro=dict.fromkeys(("precision", "recall", "f1", "auroc"), value))
-
-    return evaluation
-
-
 def test_a_moved_run_keeps_its_best_epoch(
     tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -435,23 +192,6 @@ def test_a_moved_run_keeps_its_best_epoch(
     assert checkpoint(moved.out, BEST)["epoch"] == 0
     assert bundle.read_history(moved.out)["val_auroc"].round(3).tolist() == [0.9, 0.8]
     assert not wanted.out.exists()
-
-
-def test_a_run_that_had_stopped_early_does_not_go_on(
-    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wanted = config(tiny_data, tmp_path / "run", patience=1, epochs=4)
-    monkeypatch.setattr("train.module.evaluate", judged([0.8, 0.7]))
-    with monkeypatch.context() as patch:
-        patch.setattr("train.fit._write_bundle", lambda *_: kill())
-        with pytest.raises(Killed):
-            fit(wanted)
-    before = checkpoint(wanted.out)
-    with monkeypatch.context() as patch:
-        patch.setattr(Classifier, "training_step", lambda *_: kill())
-        fit(resumed(wanted))
-    assert_same(checkpoint(wanted.out)["state_dict"], before["state_dict"])
-    assert bundle.read_history(wanted.out)["epoch"].tolist() == [1, 2]
 
 
 def test_a_run_that_ended_between_history_and_checkpoint_may_be_started_again(

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from chexmodel.errors import BundleError, DatasetError
+from chexmodel.errors import BundleError, ChexError, DatasetError
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.studies import read_study
 from train import study as studies
 from train.config import StudyConfig
+from train.module import Classifier
 from train.study import CHANGES, Run, fit_config, plan, study
 from train.study_summary import summarise
 
@@ -67,6 +68,18 @@ def test_a_stopped_study_goes_on_and_ends_in_a_table(
     assert "30 films of 20 patients" in printed
     result = json.loads((wanted.out / Run("base", 0, 0).file).read_text())
     assert set(result["id"]).isdisjoint(json.loads((wanted.out / Run("base", 0, 1).file).read_text())["id"])
+
+
+def test_a_training_that_is_stopped_says_how_the_study_goes_on(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:  # as Lightning does on Ctrl-C
+        raise SystemExit
+
+    monkeypatch.setattr(Classifier, "training_step", stopped)
+    with pytest.raises(ChexError, match=r"stopped; .* the same command goes on") as raised:
+        study(config(tmp_path / "study", tiny_data))
+    assert "--resume" not in str(raised.value)
 
 
 def made_up(rng: np.random.Generator, skill: float, truth: np.ndarray) -> list[dict[str, Any]]:

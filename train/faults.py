@@ -14,11 +14,12 @@ _NO_MEMORY: Final = ("can't allocate memory", "not enough memory", "out of memor
 
 
 @contextmanager
-def resumable(last: Path) -> Iterator[None]:
+def resumable(last: Path, advice: str | None = None) -> Iterator[None]:
     """Say how to go on with a run that was stopped: by someone, a film, the disk or the memory.
 
     Args:
         last: the checkpoint that a resumed run takes.
+        advice: how to go on, where that is not by resuming from it.
 
     Raises:
         ChexError: instead of what was raised, unless that is a fault of the program.
@@ -26,15 +27,15 @@ def resumable(last: Path) -> Iterator[None]:
     try:
         yield
     except DatasetError as error:
-        raise DatasetError(f"{str(error).strip()}; put that right, then: {_advice(last)}") from error
+        raise DatasetError(f"{str(error).strip()}; put that right, then: {advice or _next(last)}") from error
     except (SystemExit, OSError, MemoryError, RuntimeError) as error:
         reason = _reason(error)
         if reason is None:
             raise
-        raise ChexError(f"{reason}; {_advice(last)}") from error
+        raise ChexError(f"{reason}; {advice or _next(last)}") from error
 
 
-def _advice(last: Path) -> str:
+def _next(last: Path) -> str:
     if last.is_file():
         return "the last checkpoint is kept: add --resume to the same command to go on"
     return "no checkpoint was written yet: start again"

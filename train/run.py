@@ -37,13 +37,16 @@ LAST = f"{CHECKPOINTS}/{checkpoint.LAST}"
 Kept = Literal["best", "last"]
 
 
-def train_network(config: FitConfig, pair: Pair, *, kept: Kept) -> tuple[network.Network, Preprocessing]:
+def train_network(
+    config: FitConfig, pair: Pair, *, kept: Kept, advice: str | None = None
+) -> tuple[network.Network, Preprocessing]:
     """Train one network in `config.out`, or go on with it.
 
     Args:
         config: what to do.
         pair: films to learn from, and films to validate each epoch on.
         kept: which weights are returned: of the epoch with the best validation mean AUROC, or of the last.
+        advice: how to go on when it is stopped, where that is not with `--resume`.
 
     Returns:
         The network with these weights, and what its input looks like.
@@ -68,7 +71,7 @@ def train_network(config: FitConfig, pair: Pair, *, kept: Kept) -> tuple[network
     sampler.rank, sampler.world = rank, world
     synchronise_batch_norm(net, trainer)
     _start(config, trainer)
-    with resumable(config.out / LAST), connected(), warnings.catch_warnings():
+    with resumable(config.out / LAST, advice), connected(), warnings.catch_warnings():
         # Lightning can't know that the sampler goes on where the checkpoint was written.
         warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")
         trainer.fit(

@@ -47,6 +47,7 @@ sampler, uncertain labels masked, no moving average. The second backbone comes f
 
 
 SUMMARY: Final = "summary.json"
+GO_ON: Final = "the trainings that are done are kept: the same command goes on with the others"
 
 
 class Run(NamedTuple):
@@ -147,7 +148,7 @@ def train(config: StudyConfig, run: Run) -> dict[str, Any]:
     pair = load_splits(options).pairs[run.fold]
     shutil.rmtree(options.out, ignore_errors=True)  # what an interrupted training left
     started = time.monotonic()
-    network, preprocessing = train_network(options, pair, kept="last")
+    network, preprocessing = train_network(options, pair, kept="last", advice=GO_ON)
     seconds = time.monotonic() - started
     logits = predict(network.eval(), pair.validation, preprocessing, options, name="held out")
     history = (options.out / "history.csv").read_text()
