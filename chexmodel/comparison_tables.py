@@ -8,7 +8,7 @@ import pandas as pd
 
 from chexmodel.comparison import METRICS, Comparison, excludes_zero
 from chexmodel.labels import OBSERVATIONS
-from chexmodel.scores import Average, Estimate, Evaluation
+from chexmodel.scores import Average, Estimate, Evaluation, interval
 
 METRIC_WORDS: Final = {"auroc": "AUROC", "average_precision": "average precision", "f1": "F1"}
 
@@ -18,17 +18,6 @@ READING: Final = (
     "Intervals: 95 %, percentile bootstrap over patients. They hold for other films of this kind, not for "
     "training again with another seed."
 )
-
-
-def interval(estimate: Estimate | Average, *, signed: bool = False, digits: int = 2) -> str:
-    """Value with its 95 % interval; a difference is `signed` and has three decimals. A dash is undefined."""
-    if math.isnan(estimate.value):
-        return "—"
-    form, to = ("+.3f", " to ") if signed else (f".{digits}f", "–")
-    value, low, high = (
-        format(number, form).replace("-", "−") for number in (estimate.value, estimate.low, estimate.high)
-    )
-    return value if math.isnan(estimate.low) else f"{value} ({low}{to}{high})"
 
 
 def averages_table(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:

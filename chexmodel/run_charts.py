@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 
 from chexmodel import canvas
 from chexmodel.comparison import Comparison, excludes_zero
-from chexmodel.comparison_tables import METRIC_WORDS, interval
+from chexmodel.comparison_tables import METRIC_WORDS
 from chexmodel.labels import SHORT_NAMES
-from chexmodel.scores import Average, Estimate
+from chexmodel.scores import Average, Estimate, interval
 
 
 class Panel(NamedTuple):

@@ -1,5 +1,6 @@
 """What an evaluation consists of: estimates with intervals, scores per observation, averages."""
 
+import math
 from typing import Annotated
 
 import pandas as pd
@@ -51,6 +52,17 @@ class Average(_Frozen):
     low: Undefinable
     high: Undefinable
     observations: int
+
+
+def interval(estimate: Estimate | Average, *, signed: bool = False, digits: int = 2) -> str:
+    """Value with its 95 % interval; a difference is `signed` and has three decimals. A dash is undefined."""
+    if math.isnan(estimate.value):
+        return "—"
+    form, to = ("+.3f", " to ") if signed else (f".{digits}f", "–")
+    value, low, high = (
+        format(number, form).replace("-", "−") for number in (estimate.value, estimate.low, estimate.high)
+    )
+    return value if math.isnan(estimate.low) else f"{value} ({low}{to}{high})"
 
 
 class Evaluation(_Frozen):

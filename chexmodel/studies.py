@@ -7,9 +7,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chexmodel.comparison import excludes_zero
-from chexmodel.comparison_tables import interval
 from chexmodel.errors import BundleError
-from chexmodel.scores import Average
+from chexmodel.scores import Average, interval
 
 MIN_POSITIVES: Final = 20
 """Observations with fewer positives are left out of a study's mean: their AUROC would drown the others."""

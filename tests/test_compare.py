@@ -12,8 +12,8 @@ from tiny_bundle import HISTORY, RARE, UNTRAINED, write_tiny_bundle
 from tiny_runs import sibling
 
 from chexmodel import bundle
-from chexmodel.comparison_tables import interval
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.scores import interval
 from train.__main__ import main
 from train.compare import compare
 from train.config import CompareConfig

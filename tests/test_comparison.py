@@ -19,12 +19,12 @@ from chexmodel.comparison import (
     excludes_zero,
     options,
 )
-from chexmodel.comparison_tables import conditions, differences_table, interval
+from chexmodel.comparison_tables import conditions, differences_table
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.metrics import evaluate
 from chexmodel.run_charts import forest
-from chexmodel.scores import Estimate
+from chexmodel.scores import Estimate, interval
 from train.config import MACHINE
 
 NAN = np.nan

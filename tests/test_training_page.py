@@ -11,8 +11,8 @@ from tiny_bundle import HISTORY, UNTRAINED, write_tiny_bundle
 from tiny_runs import sibling
 
 from chexmodel.comparison import compare_judged
-from chexmodel.comparison_tables import interval
 from chexmodel.runs import read_finished
+from chexmodel.scores import interval
 
 PAGE = Path(__file__).resolve().parents[1] / "chexmodel" / "ui" / "training.py"
 

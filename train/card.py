@@ -10,7 +10,8 @@ from typing import Any
 
 from chexmodel.bundle import Manifest, Metrics, Origin
 from chexmodel.localisation import Pointing
-from chexmodel.metrics import Average, Estimate, Evaluation
+from chexmodel.metrics import Evaluation
+from chexmodel.scores import interval
 from chexmodel.thresholds import Threshold
 from train.config import MACHINE, FitConfig
 
@@ -90,13 +91,6 @@ def number(value: float) -> str:
     return "—" if value != value else f"{value:.2f}"
 
 
-def interval(estimate: Estimate | Average) -> str:
-    """Value with its 95 % interval."""
-    if estimate.value != estimate.value:
-        return "—"
-    return f"{number(estimate.value)} ({number(estimate.low)}–{number(estimate.high)})"
-
-
 def title(name: str) -> str:
     """Name of a metric in words."""
     words = {"auroc": "AUROC", "f1": "F1", "f1_constant_yes": "F1 of a constant yes"}
@@ -121,7 +115,7 @@ def _data(manifest: Manifest) -> str:
             *([_folds(manifest.members)] if manifest.members > 1 else []),
             f"Files: {files}. Split by patient; {policies.views} films. Uncertain labels (−1): {training}"
             f"masked in every score. Blanks: {policies.blank}."
-            + (f" Left out: {missing:,} films that were missing." if missing else ""),
+            + (f" Left out: {missing:,} films that were missing or unreadable." if missing else ""),
         ]
     )
 

@@ -88,7 +88,8 @@ def _say(splits: Splits) -> None:
     for name, films in splits.fingerprint.films.items():
         print(f"{name}: {films:,} films of {splits.fingerprint.patients[name]:,} patients", file=sys.stderr)
     if splits.fingerprint.missing_images:
-        print(f"left out: {splits.fingerprint.missing_images:,} films that are missing", file=sys.stderr)
+        left_out = f"{splits.fingerprint.missing_images:,} films that are missing or unreadable"
+        print(f"left out: {left_out}", file=sys.stderr)
     for name, reason in untrained(splits.pairs, OBSERVATIONS).items():
         print(f"{name} is not trained: {reason}", file=sys.stderr)
 

@@ -9,7 +9,8 @@ import streamlit as st
 from chexmodel import canvas
 from chexmodel.bundle import Bundle, Metrics
 from chexmodel.errors import BundleError
-from chexmodel.metrics import Average, Estimate, Evaluation, ObservationScore
+from chexmodel.metrics import Evaluation, ObservationScore
+from chexmodel.scores import interval
 from chexmodel.thresholds import Threshold
 from chexmodel.ui import curves
 from chexmodel.ui.components import active_bundle, guard
@@ -42,6 +43,8 @@ def page() -> None:
             st.warning(
                 "Thresholds and calibration were fitted on these films: the figures flatter the model."
             )
+        if bundle.manifest.origin:
+            st.warning(bundle.manifest.origin.caution)
         evaluation = metrics.splits[split]
         _conditions(bundle, metrics, split)
         _scores(bundle, evaluation, split)
@@ -98,7 +101,7 @@ def _scores(bundle: Bundle, evaluation: Evaluation, split: str) -> None:
 def _row(score: ObservationScore) -> dict[str, str | int]:
     return {
         "observation": score.observation,
-        "AUROC (95 %)": _interval(score.auroc),
+        "AUROC (95 %)": interval(score.auroc),
         "positives": score.positives,
         "negatives": score.negatives,
         "masked": score.masked,
@@ -124,9 +127,9 @@ def _averages(evaluation: Evaluation) -> None:
     rows = [
         {
             "metric": _METRICS.get(name, name.replace("_", " ")),
-            "plain": _interval(plain),
+            "plain": interval(plain),
             "over": plain.observations,
-            "equivalent as one": _interval(evaluation.macro_distinct[name]),
+            "equivalent as one": interval(evaluation.macro_distinct[name]),
             "over ": evaluation.macro_distinct[name].observations,
         }
         for name, plain in evaluation.macro.items()
@@ -166,8 +169,8 @@ def _operating(bundle: Bundle, evaluation: Evaluation, split: str) -> None:
     score = next((score for score in evaluation.scores if score.observation == name), None)
     if score is not None:
         st.caption(
-            f"{name} on the {split} split: AUROC {_interval(score.auroc)}, average precision "
-            f"{_interval(score.average_precision)}; 95 % intervals. Probabilities are calibrated."
+            f"{name} on the {split} split: AUROC {interval(score.auroc)}, average precision "
+            f"{interval(score.average_precision)}; 95 % intervals. Probabilities are calibrated."
         )
     point = next(point for point in bundle.thresholds if point.observation == name)
     st.markdown(f"**At a threshold: {name}**")
@@ -207,12 +210,6 @@ def _provenance(point: Threshold) -> str:
         f"{point.split} split has {point.positives:,} positives and {point.negatives:,} negatives."
     )
     return f"{text} Why a default: {point.reason}." if point.reason else text
-
-
-def _interval(estimate: Estimate | Average) -> str:
-    if math.isnan(estimate.value) or math.isnan(estimate.low):
-        return _number(estimate.value)
-    return f"{_number(estimate.value)} ({_number(estimate.low)}–{_number(estimate.high)})"
 
 
 def _number(value: float, *, digits: int = 2) -> str:
