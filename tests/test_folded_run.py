@@ -115,6 +115,10 @@ def test_the_bundle_says_what_it_is(run: Path) -> None:
     card = (run / "card.md").read_text()
     assert "2 members, one a fold" in card
     assert "--folds 2" in card
+    rows = bundle.load(run).predictions().query("split == 'validation'").groupby("fold")
+    for number, films in rows:
+        assert f"fold {number:.0f} has {len(films)} films of {films['patient'].nunique()} patients" in card
+    assert len(rows) == 2
     finished = read_finished(run, "validation", name="folded")  # what comparisons read
     assert len(finished.judged.ids) == manifest.data.films["train"]
 

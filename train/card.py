@@ -5,15 +5,16 @@ After Mitchell M. et al., *Model Cards for Model Reporting*, FAT* 2019, arXiv:18
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from chexmodel.bundle import Manifest, Metrics, Origin
 from chexmodel.localisation import Pointing
 from chexmodel.metrics import Evaluation
-from chexmodel.scores import interval
 from chexmodel.thresholds import Threshold
+from train import card_tables as tables
 from train.config import MACHINE, FitConfig
+from train.dataset import Split
 
 _INTENDED = """\
 Research and teaching. **Not a medical device**: not for diagnosis, triage or any decision about a patient.
@@ -26,10 +27,12 @@ def write_card(
     metrics: Metrics | None = None,
     thresholds: Sequence[Threshold] = (),
     maps: Sequence[Pointing] = (),
+    folds: Sequence[Split] = (),
 ) -> str:
     """Write `card.md`: every figure in it is in the bundle's other files.
 
-    Without metrics it is the card of imported weights that were not judged yet.
+    Without metrics it is the card of imported weights that were not judged yet. `folds` are the films that
+    each member of an ensemble did not learn from.
     """
     test = metrics.splits["test"] if metrics else None
     parts = [
@@ -37,7 +40,7 @@ def write_card(
         manifest.config.get("description", ""),
         "## Intended use",
         _INTENDED,
-        *(["## Data", _data(manifest)] if manifest.data.films else []),
+        *(["## Data", _data(manifest, folds)] if manifest.data.films else []),
         "## Training",
         _origin(manifest.origin) if manifest.origin else "",
         _members(manifest.members) if manifest.members > 1 else "",
@@ -46,7 +49,7 @@ def write_card(
         f"SHA-256 `{manifest.weights_sha256}`.",
         _commands(manifest, metrics),
         *(_judged(manifest, test, thresholds) if test else []),
-        *(["## Maps", _maps(maps)] if maps else []),
+        *(["## Maps", _maps(manifest.members, maps)] if maps else []),
         "## Limits",
         _limits(manifest, test, maps),
     ]
@@ -56,11 +59,11 @@ def write_card(
 def _judged(manifest: Manifest, test: Evaluation, thresholds: Sequence[Threshold]) -> list[str]:
     return [
         f"## Scores on the test split ({test.films:,} films of {test.patients:,} patients)",
-        _scores(test),
-        _averages(test),
-        _reading(test),
+        tables.scores(test),
+        tables.averages(test),
+        tables.reading(test),
         "## Operating points",
-        _operating_points(manifest, thresholds),
+        tables.operating_points(manifest, thresholds),
     ]
 
 
@@ -86,23 +89,7 @@ def _commands(manifest: Manifest, metrics: Metrics | None) -> str:
     return "\n".join(["```", made, *([metrics.command] if metrics else []), "```"])
 
 
-def number(value: float) -> str:
-    """Two decimals, or a dash where a value is undefined."""
-    return "—" if value != value else f"{value:.2f}"
-
-
-def title(name: str) -> str:
-    """Name of a metric in words."""
-    words = {"auroc": "AUROC", "f1": "F1", "f1_constant_yes": "F1 of a constant yes"}
-    return words.get(name, name.replace("_", " "))
-
-
-def _table(header: list[str], rows: Iterable[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _data(manifest: Manifest) -> str:
+def _data(manifest: Manifest, folds: Sequence[Split]) -> str:
     films, patients = manifest.data.films, manifest.data.patients
     rows = [[split, f"{films[split]:,}", f"{patients[split]:,}"] for split in films]
     files = ", ".join(f"`{name}` (SHA-256 `{digest}`)" for name, digest in manifest.data.files.items())
@@ -111,8 +98,8 @@ def _data(manifest: Manifest) -> str:
     training = "" if manifest.origin else f"{policies.uncertain} in training, "
     return "\n\n".join(
         [
-            _table(["split", "films", "patients"], rows),
-            *([_folds(manifest.members)] if manifest.members > 1 else []),
+            tables.table(["split", "films", "patients"], rows),
+            *([_folds(manifest.members, folds)] if manifest.members > 1 else []),
             f"Files: {files}. Split by patient; {policies.views} films. Uncertain labels (−1): {training}"
             f"masked in every score. Blanks: {policies.blank}."
             + (f" Left out: {missing:,} films that were missing or unreadable." if missing else ""),
@@ -120,10 +107,15 @@ def _data(manifest: Manifest) -> str:
     )
 
 
-def _folds(members: int) -> str:
+def _folds(members: int, folds: Sequence[Split]) -> str:
+    sizes = "; ".join(
+        f"fold {number} has {len(fold):,} films of {len(set(fold.patients)):,} patients"
+        for number, fold in enumerate(folds, start=1)
+    )
     return (
-        f"The patients of train are dealt out to {members} folds, stratified by label. A film validates the "
-        "member of its fold; the others learn from it."
+        f"The patients of train are dealt out to {members} folds, stratified by label"
+        + (f": {sizes}" if sizes else "")
+        + ". A film validates the member of its fold; the others learn from it."
     )
 
 
@@ -149,93 +141,14 @@ def _fit_command(manifest: Manifest) -> str:
     return shlex.join(words)
 
 
-def _scores(test: Evaluation) -> str:
-    rows = []
-    for score in test.scores:
-        if score.undefined:
-            counted = [str(score.positives), str(score.negatives), str(score.masked)]
-            rows.append([score.observation, *counted, f"undefined: {score.undefined}", *["—"] * 5])
-            continue
-        rows.append(
-            [
-                score.observation,
-                *(str(count) for count in (score.positives, score.negatives, score.masked)),
-                interval(score.auroc),
-                interval(score.average_precision),
-                number(score.precision.value),
-                number(score.recall.value),
-                interval(score.f1),
-                number(score.f1_constant_yes),
-            ]
-        )
-    header = ["observation", "positives", "negatives", "masked", "AUROC", "average precision"]
-    return _table([*header, "precision", "recall", "F1", "F1 of a constant yes"], rows)
-
-
-def _averages(test: Evaluation) -> str:
-    rows = []
-    for name, average in test.macro.items():
-        distinct = test.macro_distinct[name]
-        rows.append(
-            [
-                title(name),
-                f"{interval(average)} over {average.observations}",
-                f"{interval(distinct)} over {distinct.observations}",
-            ]
-        )
-    text = _table(["macro average", "plain", "equivalent labels as one"], rows)
-    if test.equivalent:
-        groups = "; ".join(", ".join(group) for group in test.equivalent)
+def _maps(members: int, maps: Sequence[Pointing]) -> str:
+    text = tables.pointing(maps) + "\n\nExact Grad-CAM; 95 % intervals: percentile bootstrap over patients."
+    if members > 1:
         text += (
-            "\n\nOn these films the following have the same or the complementary labels, and a plain macro "
-            f"average counts them several times: {groups}."
+            " Validation is out-of-fold: the map of the one member that did not learn from the film. On test "
+            "it is the ensemble's."
         )
     return text
-
-
-def _reading(test: Evaluation) -> str:
-    return (
-        f"95 % intervals: percentile bootstrap over patients, {test.bootstrap:,} resamples. A constant "
-        "answer has AUROC 0.50 and, answering yes, the F1 of the last column; average precision is to be "
-        "read against the share of positives. With a handful of positives an interval says little, and the "
-        "bootstrap understates it."
-    )
-
-
-def _operating_points(manifest: Manifest, thresholds: Sequence[Threshold]) -> str:
-    rows = [
-        [
-            point.observation,
-            f"{point.value:.3f}",
-            point.rule,
-            f"{point.split}: {point.positives} positives, {point.negatives} negatives",
-            point.reason or "",
-        ]
-        for point in thresholds
-        if point.observation not in manifest.not_trained
-    ]
-    return _table(["observation", "threshold", "rule", "fitted on", "why a default"], rows)
-
-
-def _maps(maps: Sequence[Pointing]) -> str:
-    rows = [
-        [
-            point.observation,
-            point.split,
-            f"{point.films} of {point.patients} patients",
-            interval(point.rate),
-            number(point.centre),
-        ]
-        for point in maps
-    ]
-    header = [
-        "observation",
-        "split",
-        "boxed films",
-        "peak of the map in a box",
-        "middle of the film in a box",
-    ]
-    return _table(header, rows)
 
 
 def _limits(manifest: Manifest, test: Evaluation | None, maps: Sequence[Pointing]) -> str:

@@ -58,7 +58,8 @@ def evaluate(config: EvaluateConfig) -> Metrics:
         )
     members = bundle.load_members(config.bundle, manifest)
     networks = _Networks(members, ensemble(members))
-    films = {FITTING: together([pair.validation for pair in splits.pairs]), TEST: splits.test}
+    held_out = [pair.validation for pair in splits.pairs]
+    films = {FITTING: together(held_out), TEST: splits.test}
     logits = _logits(networks, manifest, fitted, splits)
     calibrations, thresholds = _fit_operating_points(config, films[FITTING], logits[FITTING])
     probs = {name: probabilities(values, calibrations) for name, values in logits.items()}
@@ -82,7 +83,7 @@ def evaluate(config: EvaluateConfig) -> Metrics:
         "thresholds.json": bundle.to_json(thresholds, list[Threshold]),
         "metrics.json": bundle.to_json(judged, Metrics),
         "predictions.parquet": _predictions(films, logits, splits),
-        "card.md": write_card(manifest, judged, thresholds, maps).encode(),
+        "card.md": write_card(manifest, judged, thresholds, maps, held_out).encode(),
     }
     if manifest.origin is not None:
         files[bundle.MANIFEST] = bundle.to_json(manifest, Manifest)
