@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from chexmodel import bundle
+from chexmodel.scores import interval
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
@@ -78,7 +79,10 @@ def test_readme_figures_are_those_of_the_shipped_bundle() -> None:
         row = re.search(rf"^\| {score.observation} \|(.*)\|$", readme, flags=re.MULTILINE)
         assert row, f"README has no row for {score.observation}"
         cells = [cell.strip() for cell in row.group(1).split("|")]
-        auroc = f"{score.auroc.value:.2f} ({score.auroc.low:.2f}–{score.auroc.high:.2f})"
-        assert cells[:3] == [str(score.positives), str(score.negatives), auroc]
-    for average in (test.macro["auroc"], test.macro_distinct["auroc"]):
-        assert f"{average.value:.2f} ({average.low:.2f}–{average.high:.2f})" in readme
+        assert cells[:3] == [str(score.positives), str(score.negatives), interval(score.auroc)]
+    text = " ".join(readme.split())
+    for average in (test.macro["auroc"], test.macro_distinct["auroc"], test.macro["f1"]):
+        assert f"{interval(average)} over" in text or f"{interval(average)}, of a constant" in text
+    for point in bundle.load(DEMO).localisation():
+        assert f"on {interval(point.rate)} of" in text
+        assert f"{point.films} " in text
