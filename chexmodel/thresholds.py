@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.metrics import precision_recall_curve, roc_curve
+from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
 from chexmodel.fitting import Provenance, samples
 
@@ -59,7 +59,10 @@ def fit_thresholds(
     sensitivity: float = 0.9,
     split: str = "validation",
 ) -> list[Threshold]:
-    """Fit one operating point per observation, or 0.5 with the reason where too few films allow it.
+    """Fit one operating point per observation, or 0.5 with the reason where the films allow none.
+
+    That is where they are too few, and where the scores rank them no better than chance: the best cut would
+    then be to call every film positive.
 
     Args:
         targets: (N, 14) in {0, 1} or NaN.
@@ -75,7 +78,15 @@ def fit_thresholds(
     for labels, scores, provenance in samples(targets, probs, split=split):
         value: float = DEFAULT_THRESHOLD
         used: Rule | Literal["default"] = "default"
-        if provenance.reason is None:
+        reason = provenance.reason or _no_skill(labels, scores, split)
+        if reason is None:
             value, used = fit_threshold(labels, scores, rule=rule, sensitivity=sensitivity), rule
-        fitted.append(Threshold(value=value, rule=used, **provenance.model_dump()))
+        fitted.append(Threshold(value=value, rule=used, **provenance.model_dump() | {"reason": reason}))
     return fitted
+
+
+def _no_skill(labels: NDArray[np.floating], scores: NDArray[np.floating], split: str) -> str | None:
+    auroc = roc_auc_score(labels, scores)
+    if auroc > 0.5:
+        return None
+    return f"the scores rank the {split} split no better than chance (AUROC {auroc:.2f})"

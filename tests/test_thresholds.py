@@ -95,11 +95,12 @@ def test_a_threshold_is_a_probability_and_lies_off_the_films(
 
 
 def columns(positives: int, negatives: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """(60, 14) targets with so many of each class in every column, the rest masked, and probabilities."""
+    """Give (60, 14) targets, so many of each class in a column, and probabilities of some skill."""
     rng = np.random.default_rng(seed)
     targets = np.full((60, 14), np.nan)
     targets[:positives], targets[positives : positives + negatives] = 1, 0
-    return rng.permuted(targets, axis=0), rng.random((60, 14))
+    targets = rng.permuted(targets, axis=0)
+    return targets, 0.6 * rng.random((60, 14)) + 0.4 * (targets == 1)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -130,6 +131,21 @@ def test_too_few_films_leave_the_default_with_its_reason(positives: int, negativ
 def test_just_enough_films_are_fitted() -> None:
     fitted = fit_thresholds(*columns(MIN_CLASS_COUNT, MIN_CLASS_COUNT))
     assert all(threshold.reason is None for threshold in fitted)
+
+
+def test_scores_without_skill_leave_the_default_with_its_reason() -> None:
+    """Else the best F1 of a finding that the model can't see would call every film positive."""
+    targets, probs = columns(20, 30)
+    targets, probs = targets[~np.isnan(targets[:, 3])], probs[~np.isnan(targets[:, 3])]
+    probs[:, 3], probs[:, 4] = 1 - targets[:, 3], 0.5
+    fitted = fit_thresholds(targets, probs, split="some")
+    chance = "the scores rank the some split no better than chance"
+    assert [threshold.reason for threshold in fitted[3:5]] == [
+        f"{chance} (AUROC {v})" for v in ("0.00", "0.50")
+    ]
+    for threshold in fitted[3:5]:
+        assert (threshold.value, threshold.rule) == (DEFAULT_THRESHOLD, "default")
+    assert fitted[5].rule == "f1"
 
 
 def test_masked_films_do_not_move_a_threshold() -> None:

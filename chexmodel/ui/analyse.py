@@ -29,8 +29,8 @@ METHOD_HELP: Final = (
 )
 
 _UNCALIBRATED: Final = (
-    "“Uncalibrated” scores had too few films to be calibrated on: they rank films, but compare with no other "
-    "finding's score, and their threshold is a default."
+    "“Uncalibrated” scores had too few films, or too little skill, to be calibrated on: they compare with no "
+    "other finding's score, and their threshold is as a rule a default."
 )
 
 
