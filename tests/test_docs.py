@@ -1,5 +1,6 @@
 """The README's commands exist, its files are there, and its figures are those of the shipped bundle."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -8,9 +9,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import tyro
 
 from chexmodel import bundle
 from chexmodel.scores import interval
+from chexmodel.studies import read_study
+from train.config import MACHINE, FitConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
@@ -78,10 +82,38 @@ def test_readme_figures_are_those_of_the_shipped_bundle() -> None:
     for score in rows:
         row = re.search(rf"^\| {score.observation} \|(.*)\|$", readme, flags=re.MULTILINE)
         assert row, f"README has no row for {score.observation}"
-        cells = [cell.strip() for cell in row.group(1).split("|")]
-        assert cells[:3] == [str(score.positives), str(score.negatives), interval(score.auroc)]
+        shown = [score.average_precision.value, score.f1.value, score.f1_constant_yes]
+        assert [cell.strip() for cell in row.group(1).split("|")] == [
+            *(str(score.positives), str(score.negatives), interval(score.auroc)),
+            *(f"{value:.2f}" for value in shown),
+        ]
     text = " ".join(readme.split())
     for average in (test.macro["auroc"], test.macro_distinct["auroc"], test.macro["f1"]):
         assert f"{interval(average)} over" in text or f"{interval(average)}, of a constant" in text
     for point in bundle.load(DEMO).localisation():
         assert re.search(rf"on {re.escape(interval(point.rate))} of (the )?{point.films} ", text)
+
+
+def test_readme_trains_the_shipped_model_as_it_was_trained() -> None:
+    """Its command and the card's give the configuration in the bundle, but for what the card says of itself."""
+    shipped = bundle.load(DEMO).manifest.config
+    card = re.search(r"```\n(python -m train fit .*)\n", (DEMO / "card.md").read_text())
+    assert card
+    readme = [line for line in commands() if "train fit" in line and "--out runs/demo" in line]
+    assert len(readme) == 1
+    for line in (*readme, card.group(1)):
+        given = tyro.cli(tyro.conf.OmitArgPrefixes[FitConfig], args=shlex.split(line)[4:])
+        chosen = json.loads(given.model_dump_json(exclude=set(MACHINE)))
+        assert chosen | {"description": shipped["description"]} == shipped
+
+
+def test_readme_figures_are_those_of_the_study() -> None:
+    readme = (ROOT / "README.md").read_text()
+    study = read_study(ROOT / "assets" / "study.json")
+    columns = ["configuration", "changes", "mean AUROC", "by seed", "difference to the base"]
+    for row in study.frame()[columns].itertuples(index=False):
+        assert f"| {' | '.join(row)} |" in readme
+    text = " ".join(readme.split())
+    assert f"{study.films:,} films of {study.patients:,} patients, {study.folds} patient-wise folds" in text
+    assert f"{study.seeds} seeds, {study.epochs} epochs at {study.image_size} px" in text
+    assert f"over the {len(study.observations)} observations" in text

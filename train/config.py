@@ -202,7 +202,7 @@ class StudyConfig(BaseModel):
     second_weights: Annotated[str, Field(description="imagenet (downloaded), none, or a file.")] = "imagenet"
     seeds: Annotated[int, Field(ge=1, description="Each configuration is trained so many times.")] = 2
     folds: Annotated[int, Field(ge=2, description="Patient-wise folds.")] = 3
-    epochs: Annotated[int, Field(ge=1, description="Of each training.")] = 4
+    epochs: Annotated[int, Field(ge=1, description="Of each training.")] = 8
     image_size: Annotated[int, Field(ge=32, le=1024, description="Side of the input, px.")] = 112
     bootstrap: Annotated[int, Field(ge=1, description="Resamples of patients for the intervals.")] = 1000
     workers: Annotated[int, Field(ge=0, description="Processes that load films.")] = 0
