@@ -95,7 +95,7 @@ def test_readme_figures_are_those_of_the_shipped_bundle() -> None:
 
 
 def test_readme_trains_the_shipped_model_as_it_was_trained() -> None:
-    """Its command and the card's give the configuration in the bundle, but for what the card says of itself."""
+    """Its command and the card's give the bundle's configuration, but for the text of the card."""
     shipped = bundle.load(DEMO).manifest.config
     card = re.search(r"```\n(python -m train fit .*)\n", (DEMO / "card.md").read_text())
     assert card
