@@ -1,20 +1,28 @@
 """Every metric of a set of films and of bootstrap resamples of its patients: where intervals come from."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chexmodel.bootstrap import confusion, draw_weights, ranking, ratio
+from chexmodel.baselines import constant_answers, lift
+from chexmodel.bootstrap import Confusion, Ranked, confusion, count, draw_weights, ranking, ratio
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.reliability import adaptive_bins
 from chexmodel.scores import Average, Estimate
 
-MACRO: Final = ("auroc", "average_precision", "precision", "recall", "specificity", "f1", "accuracy")
+DECIDED: Final = (*("precision", "recall", "specificity", "npv", "f1", "accuracy", "balanced_accuracy"),)
+"""Metrics of the decisions; these have a micro average too."""
+MACRO: Final = ("auroc", "average_precision", *DECIDED, "brier", "ece")
 _BASELINE: Final = "f1_constant_yes"  # averaged over the same observations as the metrics
 _INTERVAL = (2.5, 97.5)
-_CHUNK = 1 << 20  # weights handled at once: a handful of arrays of 8 MB stay near the cache
+_CHUNK = 1 << 19  # weights handled at once: a handful of arrays of a few MB stay near the cache
+
+Floats = NDArray[np.float64]
 
 
 class Draws(NamedTuple):
@@ -22,14 +30,17 @@ class Draws(NamedTuple):
 
     targets: (N, 14) in {0, 1, NaN}. probs: (N, 14) in [0, 1] or NaN. thresholds: (14,). patients: their
     number. metrics: 14 times name → (1 + R,) values, of the films themselves and then of R resamples of
-    their patients; NaN where undefined.
+    their patients; NaN where undefined. lifts: 14 times metric → (1 + R,), over the best constant answer.
+    micro: name → (1 + R,), of the decisions of all defined observations together.
     """
 
-    targets: NDArray[np.float64]
-    probs: NDArray[np.float64]
-    thresholds: NDArray[np.float64]
+    targets: Floats
+    probs: Floats
+    thresholds: Floats
     patients: int
-    metrics: list[dict[str, NDArray[np.float64]]]
+    metrics: list[dict[str, Floats]]
+    lifts: list[dict[str, Floats]]
+    micro: dict[str, Floats]
 
 
 def draw(
@@ -54,17 +65,35 @@ def draw(
     resampled = draw_weights(groups, resamples=bootstrap, rng=np.random.default_rng(seed))
     # Row 0 is the sample itself, the others its resamples: one code path for value and interval.
     weights = np.concatenate([np.ones((1, len(labels)), resampled.dtype), resampled])
-    metrics = [_draws(labels[:, k], scores[:, k], float(cuts[k]), weights) for k in range(labels.shape[1])]
-    return Draws(labels, scores, cuts, len(unique), metrics)
+    columns = [_column(labels[:, k], scores[:, k], float(cuts[k])) for k in range(len(OBSERVATIONS))]
+    rows = max(1, _CHUNK // len(labels))
+    parts = [weights[i : i + rows] for i in range(0, len(weights), rows)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy lets go of the interpreter in its loops
+        counted = list(pool.map(lambda part: [_count(column, part) for column in columns], parts))
+    joined = [_Sums(*map(np.concatenate, zip(*sums, strict=True))) for sums in zip(*counted, strict=True)]
+    metrics = [_metrics(sums) for sums in joined]
+    constants = [constant_answers(sums.tp + sums.fn, sums.fp + sums.tn) for sums in joined]
+    for found, answers in zip(metrics, constants, strict=True):
+        found[_BASELINE] = answers["yes"]["f1"]
+    pooled = np.nansum([sums[:4] for sums in joined], axis=0)
+    return Draws(
+        labels,
+        scores,
+        cuts,
+        len(unique),
+        metrics,
+        [lift(found, answers) for found, answers in zip(metrics, constants, strict=True)],
+        decided(Confusion(*pooled)),
+    )
 
 
-def estimate(draws: NDArray[np.float64]) -> Estimate:
+def estimate(draws: Floats) -> Estimate:
     """Take the value (the first draw) and its 95 % percentile interval (of the others that are defined)."""
     low, high = _interval(draws)
     return Estimate(value=float(draws[0]), low=low, high=high)
 
 
-def _interval(draws: NDArray[np.float64]) -> tuple[float, float]:
+def _interval(draws: Floats) -> tuple[float, float]:
     resampled = draws[1:][~np.isnan(draws[1:])]
     if np.isnan(draws[0]) or len(resampled) == 0:
         return float("nan"), float("nan")
@@ -72,7 +101,7 @@ def _interval(draws: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def averages(draws: list[dict[str, NDArray[np.float64]]], groups: list[list[int]]) -> dict[str, Average]:
+def averages(draws: list[dict[str, Floats]], groups: list[list[int]]) -> dict[str, Average]:
     """Average each metric over groups of observations: first within a group, then over the groups.
 
     Args:
@@ -90,17 +119,20 @@ def averages(draws: list[dict[str, NDArray[np.float64]]], groups: list[list[int]
             found[metric] = Average(value=np.nan, low=np.nan, high=np.nan, observations=0)
             continue
         # A resample that lost a class of a rare observation leaves that one out, not the whole average.
-        mean = ratio(np.nansum(rows, axis=0), np.sum(~np.isnan(rows), axis=0))
-        low, high = _interval(mean)
-        found[metric] = Average(value=float(mean[0]), low=low, high=high, observations=len(rows))
+        found[metric] = average(ratio(np.nansum(rows, axis=0), np.sum(~np.isnan(rows), axis=0)), len(rows))
     return found
+
+
+def average(draws: Floats, observations: int) -> Average:
+    """As `estimate`, of a value over so many observations."""
+    return Average(**estimate(draws).model_dump(), observations=observations)
 
 
 def _checked(
     targets: NDArray[np.floating],
     probs: NDArray[np.floating],
     thresholds: float | Sequence[float] | NDArray[np.floating],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Floats, Floats, Floats]:
     labels = np.array(targets, dtype=np.float64)
     scores = np.asarray(probs, dtype=np.float64)
     cuts = np.asarray(thresholds, dtype=np.float64)
@@ -128,31 +160,75 @@ def _checked(
     return labels, scores, cuts
 
 
-def _draws(
-    labels: NDArray[np.float64], scores: NDArray[np.float64], cut: float, weights: NDArray[np.uint16]
-) -> dict[str, NDArray[np.float64]]:
-    """Every metric of one observation under each row of weights; NaN where it is undefined."""
-    known = ~np.isnan(labels) & ~np.isnan(scores)
-    if len(np.unique(labels[known])) < 2:
-        return {name: np.full(len(weights), np.nan) for name in (*MACRO, _BASELINE)}
-    y, p, w = labels[known], scores[known], weights[:, known]
-    rows = max(1, _CHUNK // len(y))
-    parts = [_metrics(y, p, cut, w[i : i + rows].astype(np.float64)) for i in range(0, len(w), rows)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in (*MACRO, _BASELINE)}
+class _Column(NamedTuple):
+    """One observation with both classes: its ranking, how many films are called positive, and its errors.
+
+    errors: (n, 1 + B) in the order of the ranking: the squared error; label − probability in the column of
+    the film's bin, 0 in the other bins.
+    """
+
+    ranked: Ranked
+    calls: int
+    errors: Floats
 
 
-def _metrics(
-    labels: NDArray[np.float64], scores: NDArray[np.float64], cut: float, weights: NDArray[np.float64]
-) -> dict[str, NDArray[np.float64]]:
-    auroc, average_precision = ranking(labels, scores, weights)
-    tp, fp, fn, tn = confusion(labels, scores >= cut, weights)
+def _column(labels: Floats, scores: Floats, cut: float) -> _Column | None:
+    known = np.flatnonzero(~np.isnan(labels) & ~np.isnan(scores))
+    y, p = labels[known], scores[known]
+    if len(np.unique(y)) < 2:
+        return None
+    ranked = Ranked.of(y, p, known)
+    y, p = labels[ranked.order], scores[ranked.order]
+    bins = adaptive_bins(p)
+    residuals = np.where(bins[:, None] == np.arange(bins.max() + 1), (y - p)[:, None], 0.0)
+    return _Column(ranked, int((p >= cut).sum()), np.column_stack([(y - p) ** 2, residuals]))
+
+
+class _Sums(NamedTuple):
+    """What the metrics of one observation are made of, each (R,); NaN where the observation is undefined."""
+
+    tp: Floats
+    fp: Floats
+    fn: Floats
+    tn: Floats
+    auroc: Floats
+    average_precision: Floats
+    brier: Floats
+    ece: Floats
+
+
+def _count(column: _Column | None, weights: NDArray[np.uint16]) -> _Sums:
+    if column is None:
+        return _Sums(*np.full((len(_Sums._fields), len(weights)), np.nan))
+    drawn = weights[:, column.ranked.order]
+    counted = count(column.ranked, drawn)
+    auroc, average_precision = ranking(column.ranked, counted)
+    errors = drawn.astype(np.float64) @ column.errors
+    whole = counted.called[:, -1].astype(np.float64)
+    return _Sums(
+        *confusion(column.ranked, counted, column.calls),
+        auroc,
+        average_precision,
+        brier=ratio(errors[:, 0], whole),
+        ece=ratio(np.abs(errors[:, 1:]).sum(axis=1), whole),
+    )
+
+
+def _metrics(sums: _Sums) -> dict[str, Floats]:
+    ranked = {"auroc": sums.auroc, "average_precision": sums.average_precision}
+    return {**ranked, **decided(Confusion(*sums[:4])), "brier": sums.brier, "ece": sums.ece}
+
+
+def decided(counts: Confusion) -> dict[str, Floats]:
+    """Metrics of decisions from their counts, each (R,): the names of `DECIDED`; NaN where undefined."""
+    tp, fp, fn, tn = counts
+    recall, specificity = ratio(tp, tp + fn), ratio(tn, tn + fp)
     return {
-        "auroc": auroc,
-        "average_precision": average_precision,
         "precision": ratio(tp, tp + fp),
-        "recall": ratio(tp, tp + fn),
-        "specificity": ratio(tn, tn + fp),
+        "recall": recall,
+        "specificity": specificity,
+        "npv": ratio(tn, tn + fn),
         "f1": ratio(2 * tp, np.where(tp + fn > 0, 2 * tp + fp + fn, 0.0)),
         "accuracy": ratio(tp + tn, tp + fp + fn + tn),
-        _BASELINE: ratio(2 * (tp + fn), np.where(tp + fn > 0, 2 * (tp + fn) + fp + tn, 0.0)),
+        "balanced_accuracy": (recall + specificity) / 2,
     }

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from chexmodel.draws import MACRO, Draws, averages, draw, estimate
+from chexmodel.baselines import constant_answers
+from chexmodel.draws import MACRO, Draws, average, averages, draw, estimate
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.scores import Average, Estimate, Evaluation, ObservationScore
 
@@ -57,6 +58,8 @@ def evaluate(
         scores=tuple(_score(drawn, k) for k in range(len(OBSERVATIONS))),
         macro=averages(drawn.metrics, [[k] for k in range(len(OBSERVATIONS))]),
         macro_distinct=averages(drawn.metrics, partition(equivalent)),
+        macro_lift=averages(drawn.lifts, [[k] for k in range(len(OBSERVATIONS))]),
+        micro={name: average(values, _defined(drawn)) for name, values in drawn.micro.items()},
         equivalent=tuple(tuple(OBSERVATIONS[k] for k in group) for group in equivalent),
     )
 
@@ -99,6 +102,10 @@ def partition(equivalent: list[list[int]]) -> list[list[int]]:
     return [*equivalent, *([k] for k in range(len(OBSERVATIONS)) if k not in grouped)]
 
 
+def _defined(drawn: Draws) -> int:
+    return sum(not np.isnan(metrics["auroc"][0]) for metrics in drawn.metrics)
+
+
 def _score(drawn: Draws, k: int) -> ObservationScore:
     labels, cut = drawn.targets[:, k], float(drawn.thresholds[k])
     positives, negatives = int((labels == 1).sum()), int((labels == 0).sum())
@@ -107,6 +114,7 @@ def _score(drawn: Draws, k: int) -> ObservationScore:
         undefined, cut = "not trained in this model", float("nan")
     elif positives == 0 or negatives == 0:
         undefined = f"{positives} positives and {negatives} negatives among these films"
+    constants = constant_answers(np.array([positives], float), np.array([negatives], float))
     estimates = {metric: estimate(drawn.metrics[k][metric]) for metric in MACRO}
     return ObservationScore(
         observation=OBSERVATIONS[k],
@@ -114,7 +122,13 @@ def _score(drawn: Draws, k: int) -> ObservationScore:
         negatives=negatives,
         masked=int(np.isnan(labels).sum()),
         threshold=cut,
+        prevalence=positives / (positives + negatives) if positives + negatives else float("nan"),
         f1_constant_yes=constant_yes_f1(positives, negatives),
+        constants={
+            answer: {name: float(value[0]) for name, value in metrics.items()}
+            for answer, metrics in constants.items()
+        },
+        lift={metric: estimate(gain) for metric, gain in drawn.lifts[k].items()},
         undefined=undefined,
         **estimates,
     )

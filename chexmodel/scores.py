@@ -1,7 +1,7 @@
 """What an evaluation consists of: estimates with intervals, scores per observation, averages."""
 
 import math
-from typing import Annotated
+from typing import Annotated, Final
 
 import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -22,11 +22,20 @@ class Estimate(_Frozen):
     high: Undefinable
 
 
+_UNKNOWN: Final = Estimate(value=math.nan, low=math.nan, high=math.nan)
+"""What an evaluation by a former version did not measure."""
+
+
 class ObservationScore(_Frozen):
     """How one observation is read. `undefined` says why the metrics are NaN, where they are.
 
-    `threshold` is NaN where the observation was not trained, `precision` where no film is called positive.
-    `f1_constant_yes` is the F1 of calling every film positive: a score at or below it shows no skill.
+    `recall` is the sensitivity, `precision` the positive predictive value (NaN where no film is called
+    positive), `npv` the negative one, `prevalence` the share of positives among the unmasked films, which is
+    the average precision of chance. `brier` and `ece` judge the probabilities (see `reliability`), lower is
+    better; resampling adds noise, so that the interval of `ece` lies high and may miss its value.
+    `threshold` is NaN where the observation was not trained. `f1_constant_yes` is the F1 of calling every
+    film positive: a score at or below it shows no skill. `constants` has the metrics of the answers "yes",
+    "no" and "prevalence" (see `baselines`), `lift` the gain over the best of the three.
     """
 
     observation: str
@@ -41,7 +50,14 @@ class ObservationScore(_Frozen):
     recall: Estimate
     specificity: Estimate
     accuracy: Estimate
+    npv: Estimate = _UNKNOWN
+    balanced_accuracy: Estimate = _UNKNOWN
+    brier: Estimate = _UNKNOWN
+    ece: Estimate = _UNKNOWN
+    prevalence: Undefinable = math.nan
     f1_constant_yes: Undefinable
+    constants: dict[str, dict[str, Undefinable]] = {}
+    lift: dict[str, Estimate] = {}
     undefined: str | None = None
 
 
@@ -69,7 +85,9 @@ class Evaluation(_Frozen):
     """Scores of 14 observations on one set of films, with the conditions under which they hold.
 
     `macro_distinct` counts observations with the same or the complementary labels on these films (listed
-    in `equivalent`) as one: a macro average over copies counts one label several times.
+    in `equivalent`) as one: a macro average over copies counts one label several times. `macro_lift` averages
+    the lifts over the best constant answer. `micro` takes the decisions on all defined observations together;
+    metrics of ranking and calibration have none, as scores of two observations do not compare.
     """
 
     films: int
@@ -79,18 +97,30 @@ class Evaluation(_Frozen):
     scores: tuple[ObservationScore, ...]
     macro: dict[str, Average]
     macro_distinct: dict[str, Average]
+    macro_lift: dict[str, Average] = {}
+    micro: dict[str, Average] = {}
     equivalent: tuple[tuple[str, ...], ...]
 
     def frame(self) -> pd.DataFrame:
-        """One row per observation; each estimate as three columns (`auroc`, `auroc_low`, `auroc_high`)."""
+        """One row per observation; each estimate as three columns (`auroc`, `auroc_low`, `auroc_high`).
+
+        Lifts are `lift_METRIC`, constant answers `METRIC_constant_ANSWER`.
+        """
         rows = []
         for score in self.scores:
             row: dict[str, object] = {}
             for name in ObservationScore.model_fields:
+                if name in ("lift", "constants"):
+                    continue
                 value = getattr(score, name)
-                if isinstance(value, Estimate):
-                    row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
-                else:
-                    row[name] = value
+                row |= _columns(name, value) if isinstance(value, Estimate) else {name: value}
+            for name, gain in score.lift.items():
+                row |= _columns(f"lift_{name}", gain)
+            for answer, metrics in score.constants.items():
+                row |= {f"{name}_constant_{answer}": value for name, value in metrics.items()}
             rows.append(row)
         return pd.DataFrame(rows)
+
+
+def _columns(name: str, estimate: Estimate) -> dict[str, object]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

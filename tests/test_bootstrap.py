@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
-from chexmodel.bootstrap import confusion, draw_weights, ranking, ratio
+from chexmodel.bootstrap import Ranked, confusion, count, draw_weights, ranking, ratio
 
 
 def resampled(seed: int, films: int, *, levels: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -16,11 +16,18 @@ def resampled(seed: int, films: int, *, levels: int = 8) -> tuple[np.ndarray, np
     return labels, scores, np.concatenate([np.ones((1, films)), weights.astype(float)])
 
 
+def ranked_metrics(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, ...]:
+    """AUROC, average precision, and the four counts at 0.5, under each row of weights."""
+    ranked = Ranked.of(labels, scores, np.arange(len(labels)))
+    counted = count(ranked, weights[:, ranked.order])
+    return (*ranking(ranked, counted), *confusion(ranked, counted, int((scores >= 0.5).sum())))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**31), st.integers(2, 40), st.sampled_from([1, 2, 8, 10**6]))
 def test_ranking_is_that_of_scikit_learn(seed: int, films: int, levels: int) -> None:
     labels, scores, weights = resampled(seed, films, levels=levels)
-    auroc, average = ranking(labels, scores, weights)
+    auroc, average = ranked_metrics(labels, scores, weights)[:2]
     for row, weight in enumerate(weights):
         if len(np.unique(labels[weight > 0])) < 2:
             assert np.isnan([auroc[row], average[row]]).all()
@@ -36,7 +43,7 @@ def test_ranking_is_that_of_scikit_learn(seed: int, films: int, levels: int) -> 
 def test_confusion_is_that_of_scikit_learn(seed: int, films: int) -> None:
     labels, scores, weights = resampled(seed, films)
     calls = scores >= 0.5
-    cells = np.stack(confusion(labels, calls, weights), axis=1)
+    cells = np.stack(ranked_metrics(labels, scores, weights)[2:], axis=1)
     for found, weight in zip(cells, weights, strict=True):
         (tn, fp), (fn, tp) = confusion_matrix(labels, calls, labels=[0, 1], sample_weight=weight)
         np.testing.assert_allclose(found, [tp, fp, fn, tn])
@@ -47,12 +54,28 @@ def test_confusion_is_that_of_scikit_learn(seed: int, films: int) -> None:
 def test_rows_may_come_in_any_order(seed: int, films: int, random) -> None:
     labels, scores, weights = resampled(seed, films)
     order = random.sample(range(films), films)
-    before = (*ranking(labels, scores, weights), *confusion(labels, scores > 0.3, weights))
-    after = (
-        *ranking(labels[order], scores[order], weights[:, order]),
-        *confusion(labels[order], scores[order] > 0.3, weights[:, order]),
-    )
+    before = ranked_metrics(labels, scores, weights)
+    after = ranked_metrics(labels[order], scores[order], weights[:, order])
     np.testing.assert_array_equal(before, after)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**31), st.integers(2, 40))
+def test_whole_weights_and_fractions_give_the_same(seed: int, films: int) -> None:
+    labels, scores, weights = resampled(seed, films)
+    whole = ranked_metrics(labels, scores, weights.astype(np.uint16))
+    np.testing.assert_allclose(ranked_metrics(labels, scores, weights / 4)[:2], whole[:2], atol=1e-12)
+
+
+def test_films_may_be_any_columns_of_the_weights() -> None:
+    labels, scores, weights = resampled(3, 20)
+    films = np.arange(20) * 2 + 1
+    wide = np.full((len(weights), 50), 7.0)
+    wide[:, films] = weights
+    ranked = Ranked.of(labels, scores, films)
+    np.testing.assert_array_equal(
+        ranking(ranked, count(ranked, wide[:, ranked.order])), ranked_metrics(labels, scores, weights)[:2]
+    )
 
 
 def test_groups_are_drawn_as_wholes() -> None:

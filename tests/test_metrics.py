@@ -2,10 +2,13 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from scores import random_scores
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
+    balanced_accuracy_score,
+    brier_score_loss,
     f1_score,
     precision_score,
     recall_score,
@@ -15,7 +18,9 @@ from sklearn.metrics import (
 from chexmodel.bootstrap import draw_weights
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.draws import DECIDED
 from chexmodel.metrics import MACRO, Estimate, Evaluation, constant_yes_f1, equivalent_groups, evaluate
+from chexmodel.reliability import adaptive_bins
 
 NAN = np.nan
 CUTS = np.linspace(0.2, 0.8, 14)
@@ -27,13 +32,20 @@ def judged(targets: np.ndarray, probs: np.ndarray, **options: object) -> Evaluat
 
 
 def values(evaluation: Evaluation) -> np.ndarray:
-    """Every estimate with its interval, (14, 7, 3)."""
+    """Every estimate with its interval, (14, metrics, 3)."""
     return np.array(
         [
             [[getattr(getattr(score, name), part) for part in Estimate.model_fields] for name in MACRO]
             for score in evaluation.scores
         ]
     )
+
+
+def calibration_error(labels: np.ndarray, probs: np.ndarray) -> float:
+    """Weighted mean gap between share and probability, written out over the bins."""
+    bins = adaptive_bins(probs)
+    gaps = [abs((labels - probs)[bins == number].sum()) for number in np.unique(bins)]
+    return sum(gaps) / len(labels)
 
 
 def test_values_are_those_of_scikit_learn() -> None:
@@ -54,6 +66,10 @@ def test_values_are_those_of_scikit_learn() -> None:
             "specificity": recall_score(1 - y, ~calls),
             "f1": f1_score(y, calls),
             "accuracy": accuracy_score(y, calls),
+            "npv": precision_score(1 - y, ~calls),
+            "balanced_accuracy": balanced_accuracy_score(y, calls),
+            "brier": brier_score_loss(y, p),
+            "ece": calibration_error(y, p),
         }
         found = {name: getattr(score, name).value for name in MACRO}
         assert found == pytest.approx(expected, abs=1e-12)
@@ -96,11 +112,18 @@ def test_rows_may_come_in_any_order() -> None:
     )
     # Without ids a film's place is its identity: the intervals may differ, the values may not.
     alone, shuffled = judged(targets, probs), judged(targets[order], probs[order])
-    np.testing.assert_array_equal(values(alone)[..., 0], values(shuffled)[..., 0])
+    np.testing.assert_allclose(values(alone)[..., 0], values(shuffled)[..., 0], atol=1e-12)
 
 
 def assert_same(a: Evaluation, b: Evaluation) -> None:
-    assert a.model_dump_json() == b.model_dump_json()
+    """Equal but for the last bits of sums over films in another order."""
+    np.testing.assert_allclose(values(a), values(b), atol=1e-12)
+    for name in ("macro", "macro_distinct", "macro_lift", "micro"):
+        pairs = [
+            [list(average.model_dump().values()) for average in getattr(found, name).values()]
+            for found in (a, b)
+        ]
+        np.testing.assert_allclose(*pairs, atol=1e-12)
 
 
 def test_copies_of_a_patients_films_bring_no_certainty() -> None:
@@ -109,7 +132,8 @@ def test_copies_of_a_patients_films_bring_no_certainty() -> None:
     doubled = [np.concatenate([array, array]) for array in (targets, probs, patients)]
     single = values(judged(targets, probs, patients=patients, bootstrap=200))
     by_patient = values(judged(doubled[0], doubled[1], patients=doubled[2], bootstrap=200))
-    np.testing.assert_allclose(by_patient, single, atol=1e-12)
+    counted = np.array(MACRO) != "ece"  # whose bins get finer with the number of films
+    np.testing.assert_allclose(by_patient[:, counted], single[:, counted], atol=1e-12)
     by_film = values(judged(*doubled[:2], bootstrap=200))
     widths = [np.nanmean(found[..., 2] - found[..., 1]) for found in (by_film, single)]
     assert widths[0] / widths[1] < 0.85  # about √½: what resampling films instead of patients would claim
@@ -157,7 +181,8 @@ def test_macro_goes_over_the_defined_ones() -> None:
         average = evaluation.macro[name]
         assert average.observations == 12
         assert average.value == pytest.approx(np.nanmean(found[:, index, 0]), abs=1e-12)
-        assert average.low < average.value < average.high
+        assert average.low < average.high
+        assert name == "ece" or average.low < average.value < average.high
 
 
 def test_equivalent_labels_by_hand() -> None:
@@ -294,3 +319,78 @@ def test_the_constant_yes_is_averaged_over_the_same_observations() -> None:
     defined = [score.f1_constant_yes for score in evaluation.scores if not score.undefined]
     assert baseline.observations == f1.observations == len(defined)
     assert baseline.value == pytest.approx(np.mean(defined))
+
+
+def test_micro_takes_the_decisions_of_all_defined_observations_together() -> None:
+    targets, probs = random_scores()
+    evaluation = judged(targets, probs)
+    known = np.isin(targets, (0, 1))
+    known[:, 12:] = False
+    y, calls = targets[known], (probs >= CUTS)[known]
+    expected = {
+        "precision": precision_score(y, calls),
+        "recall": recall_score(y, calls),
+        "specificity": recall_score(1 - y, ~calls),
+        "npv": precision_score(1 - y, ~calls),
+        "f1": f1_score(y, calls),
+        "accuracy": accuracy_score(y, calls),
+        "balanced_accuracy": balanced_accuracy_score(y, calls),
+    }
+    assert tuple(evaluation.micro) == DECIDED
+    assert {name: average.value for name, average in evaluation.micro.items()} == pytest.approx(expected)
+    for average in evaluation.micro.values():
+        assert average.observations == 12
+        assert average.low < average.value < average.high
+
+
+def test_the_lift_is_over_the_best_constant_answer_of_the_same_resample() -> None:
+    targets, probs = random_scores()
+    patients = np.arange(80).astype(str)
+    evaluation = judged(targets, probs, patients=patients, bootstrap=30, seed=3)
+    groups = np.unique(patients, return_inverse=True)[1]
+    weights = draw_weights(groups, resamples=30, rng=np.random.default_rng(3))
+    k = 6
+    known = np.isin(targets[:, k], (0, 1))
+    y, calls = targets[known, k], probs[known, k] >= CUTS[k]
+    for name, metric in (("accuracy", accuracy_score), ("f1", f1_score)):
+        gains = []
+        for weight in np.concatenate([np.ones((1, 80)), weights])[:, known]:
+            constant = [metric(y, np.full(len(y), answer), sample_weight=weight) for answer in (False, True)]
+            gains.append(metric(y, calls, sample_weight=weight) - max(constant))
+        found = evaluation.scores[k].lift[name]
+        assert found.value == pytest.approx(gains[0], abs=1e-12)
+        assert (found.low, found.high) == pytest.approx(np.percentile(gains[1:], [2.5, 97.5]), abs=1e-12)
+
+
+def delong(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+    """AUROC and its standard error from the variance of the placements (DeLong E. R. et al., 1988)."""
+    pairs = np.subtract.outer(scores[labels == 1], scores[labels == 0])
+    wins = (pairs > 0) + 0.5 * (pairs == 0)
+    m, n = wins.shape
+    variance = wins.mean(axis=1).var(ddof=1) / m + wins.mean(axis=0).var(ddof=1) / n
+    return float(wins.mean()), float(np.sqrt(variance))
+
+
+@pytest.mark.parametrize(("films", "share", "gain"), [(300, 0.3, 1.0), (600, 0.15, 0.5), (400, 0.5, 2.0)])
+def test_the_interval_of_the_auroc_is_delongs(films: int, share: float, gain: float) -> None:
+    rng = np.random.default_rng(films)
+    targets = np.full((films, 14), NAN)
+    targets[:, 5] = rng.random(films) < share
+    probs = np.full((films, 14), 0.5)
+    probs[:, 5] = expit(rng.normal(size=films) + gain * targets[:, 5])
+    found = judged(targets, probs, bootstrap=3000).scores[5].auroc
+    value, error = delong(targets[:, 5], probs[:, 5])
+    assert found.value == pytest.approx(value, abs=1e-12)
+    assert (found.low, found.high) == pytest.approx((value - 1.96 * error, value + 1.96 * error), abs=0.012)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.08)
+
+
+def test_an_evaluation_of_a_former_version_still_loads() -> None:
+    text = judged(*random_scores()).model_dump(mode="json")
+    new = {"npv", "balanced_accuracy", "brier", "ece", "prevalence", "constants", "lift"}
+    text["scores"] = [{k: v for k, v in score.items() if k not in new} for score in text["scores"]]
+    del text["micro"], text["macro_lift"]
+    old = Evaluation.model_validate(text)
+    assert np.isnan(old.scores[0].brier.value)
+    assert np.isnan(old.scores[0].prevalence)
+    assert (old.scores[0].lift, old.micro) == ({}, {})
