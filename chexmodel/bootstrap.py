@@ -51,7 +51,7 @@ class Ranked(NamedTuple):
     reached: NDArray[np.intp]
 
     @classmethod
-    def of(cls, labels: Floats, scores: Floats, films: NDArray[np.intp]) -> Self:
+    def of(cls, labels: NDArray[np.floating], scores: NDArray[np.floating], films: NDArray[np.intp]) -> Self:
         """Sort films by their scores.
 
         Args:
@@ -113,7 +113,7 @@ def ranking(ranked: Ranked, counted: Counted) -> tuple[Floats, Floats]:
     reached = true[:, ranked.reached]
     gained = np.diff(reached, axis=1, prepend=0)
     through = called[:, ranked.through + 1]
-    # Trapezoids: a step's positives have the negatives behind it below them, and half of those tied with them.
+    # Trapezoids: below a step's positives lie the negatives behind it, and half of those tied with them.
     false = through - reached
     false_before = called[:, ranked.before + 1] - (reached - gained)
     above = np.einsum("rm,rm->r", gained, false + false_before, dtype=np.float64) / 2

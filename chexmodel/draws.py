@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chexmodel.baselines import constant_answers, lift
+from chexmodel.binning import adaptive_bins
 from chexmodel.bootstrap import Confusion, Ranked, confusion, count, draw_weights, ranking, ratio
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
-from chexmodel.reliability import adaptive_bins
 from chexmodel.scores import Average, Estimate
 
 DECIDED: Final = (*("precision", "recall", "specificity", "npv", "f1", "accuracy", "balanced_accuracy"),)

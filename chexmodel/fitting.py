@@ -26,8 +26,9 @@ class Provenance(BaseModel):
 
 
 class Sample(NamedTuple):
-    """The unmasked films of one observation: labels (N,) in {0, 1}, scores (N,), and their provenance."""
+    """The unmasked films of one observation: rows (n,), labels (n,) in {0, 1}, scores (n,), provenance."""
 
+    films: NDArray[np.intp]
     labels: NDArray[np.floating]
     scores: NDArray[np.floating]
     provenance: Provenance
@@ -45,8 +46,8 @@ def samples(targets: NDArray[np.floating], scores: NDArray[np.floating], *, spli
         One sample per observation, in the order of `OBSERVATIONS`.
     """
     for index, observation in enumerate(OBSERVATIONS):
-        known = ~np.isnan(targets[:, index])
-        labels = targets[known, index]
+        films = np.flatnonzero(~np.isnan(targets[:, index]))
+        labels = targets[films, index]
         positives, negatives = int((labels == 1).sum()), int((labels == 0).sum())
         reason = None
         if min(positives, negatives) < MIN_CLASS_COUNT:
@@ -57,4 +58,4 @@ def samples(targets: NDArray[np.floating], scores: NDArray[np.floating], *, spli
         found = Provenance(
             observation=observation, split=split, positives=positives, negatives=negatives, reason=reason
         )
-        yield Sample(labels, scores[known, index], found)
+        yield Sample(films, labels, scores[films, index], found)

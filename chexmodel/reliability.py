@@ -1,38 +1,22 @@
-"""Do probabilities mean what they say? Adaptive bins, calibration error, reliability diagrams."""
+"""Do probabilities mean what they say? Calibration error and reliability diagrams, before and after."""
 
-from typing import Final
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from scipy.special import xlogy
+from scipy.special import expit, xlogy
 from scipy.stats import binomtest
 
+from chexmodel.binning import adaptive_bins
+from chexmodel.bootstrap import draw_weights, ratio
+from chexmodel.calibration import Calibration, probabilities
+from chexmodel.draws import estimate
+from chexmodel.labels import OBSERVATIONS
+from chexmodel.scores import Estimate
+
 Floats = NDArray[np.float64]
-
-BINS: Final = 10
-"""Bins of the expected calibration error; fewer where a bin would have under `MIN_PER_BIN` films."""
-MIN_PER_BIN: Final = 10
-
-
-def adaptive_bins(probs: Floats) -> NDArray[np.intp]:
-    """Give each film a bin, the bins as equally filled as ties allow.
-
-    Equal masses and not equal widths (Nixon J. et al., *Measuring Calibration in Deep Learning*, 2019,
-    arXiv:1904.01685): the scores of a rare observation crowd near 0, where bins of equal width would put them
-    all into one. Films with equal probabilities share a bin, so that the order of the rows has no say.
-
-    Args:
-        probs: (N,) in [0, 1], N ≥ 1.
-
-    Returns:
-        (N,) bin of each film, 0, 1, …, at most `BINS` of them.
-    """
-    bins = int(np.clip(len(probs) // MIN_PER_BIN, 1, BINS))
-    values, place, counts = np.unique(probs, return_inverse=True, return_counts=True)
-    middle = (np.cumsum(counts) - counts / 2) / len(probs)  # a tied group goes where its middle lies
-    bin_of = np.minimum((middle * bins).astype(np.intp), bins - 1)
-    return np.unique(bin_of, return_inverse=True)[1][place]
+_SURE = 1e-15  # probabilities are kept so far from 0 and 1, or one sure mistake has an infinite loss
 
 
 class Bin(BaseModel):
@@ -53,9 +37,9 @@ class Bin(BaseModel):
 class Quality(BaseModel):
     """How well probabilities fit the labels of N films: lower is better, in all three.
 
-    log_loss: mean of −log p(label), natural logarithm. brier: mean squared error (Brier G. W., Monthly Weather
-    Review 1950). ece: expected calibration error over `adaptive_bins`. Of a perfectly calibrated model on
-    few films ece is above 0 all the same.
+    log_loss: mean of −log p(label), natural logarithm. brier: mean squared error (Brier G. W., Monthly
+    Weather Review 1950). ece: expected calibration error over `adaptive_bins`; on few films that of a
+    perfectly calibrated model is above 0 too.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -67,9 +51,12 @@ class Quality(BaseModel):
 
 
 class Reliability(BaseModel):
-    """One observation on one split, before calibration (sigmoid of the raw logit) and after it."""
+    """One observation on one split, before calibration (sigmoid of the raw logit) and after it.
 
-    model_config = ConfigDict(frozen=True)
+    `gain` is by how much calibration lowers the log-loss, with its bootstrap interval over patients.
+    """
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
 
     observation: str
     split: str
@@ -78,6 +65,64 @@ class Reliability(BaseModel):
     method: str
     before: Quality
     after: Quality
+    gain: Estimate
+
+
+def reliability(
+    targets: Floats,
+    logits: Floats,
+    calibrations: Sequence[Calibration],
+    *,
+    split: str,
+    patients: Sequence[str],
+    bootstrap: int,
+    seed: int,
+) -> list[Reliability]:
+    """Judge the probabilities of a split before and after calibration.
+
+    Args:
+        targets: (N, 14) in {0, 1} or NaN.
+        logits: (N, 14) raw; NaN where not trained.
+        calibrations: 14.
+        split: name of the films' split.
+        patients: N ids; whole patients are resampled.
+        bootstrap: number of resamples.
+        seed: of the resampling.
+
+    Returns:
+        One result for each observation with both classes, in the order of `OBSERVATIONS`.
+    """
+    before, after = expit(logits), probabilities(logits, calibrations)
+    groups = np.unique(np.asarray(patients), return_inverse=True)[1]
+    weights = draw_weights(groups, resamples=bootstrap, rng=np.random.default_rng(seed))
+    weights = np.concatenate([np.ones((1, len(groups)), weights.dtype), weights])
+    results = []
+    for k, name in enumerate(OBSERVATIONS):
+        known = ~np.isnan(targets[:, k]) & ~np.isnan(logits[:, k])
+        labels = targets[known, k]
+        if len(np.unique(labels)) < 2:
+            continue
+        drawn = weights[:, known].astype(np.float64)
+        losses = _losses(labels, before[known, k]) - _losses(labels, after[known, k])
+        results.append(
+            Reliability(
+                observation=name,
+                split=split,
+                positives=int(labels.sum()),
+                negatives=int((1 - labels).sum()),
+                method=calibrations[k].method,
+                before=quality(labels, before[known, k]),
+                after=quality(labels, after[known, k]),
+                gain=estimate(ratio(drawn @ losses, drawn.sum(axis=1))),
+            )
+        )
+    return results
+
+
+def _losses(labels: Floats, probs: Floats) -> Floats:
+    sure = np.clip(probs, _SURE, 1 - _SURE)
+    losses: Floats = -(xlogy(labels, sure) + xlogy(1 - labels, 1 - sure))
+    return losses
 
 
 def quality(labels: Floats, probs: Floats) -> Quality:
@@ -85,11 +130,9 @@ def quality(labels: Floats, probs: Floats) -> Quality:
 
     Args:
         labels: (N,) in {0, 1}, N ≥ 1.
-        probs: (N,) in [0, 1]. A sure mistake (0 for a positive) has an infinite log-loss: probabilities are
-            kept 1e-15 away from 0 and 1 for it, as scikit-learn does.
+        probs: (N,) in [0, 1].
     """
     place = adaptive_bins(probs)
-    sure = np.clip(probs, 1e-15, 1 - 1e-15)
     bins = []
     for number in range(place.max() + 1):
         inside = place == number
@@ -105,7 +148,7 @@ def quality(labels: Floats, probs: Floats) -> Quality:
             )
         )
     return Quality(
-        log_loss=float(-np.mean(xlogy(labels, sure) + xlogy(1 - labels, 1 - sure))),
+        log_loss=float(_losses(labels, probs).mean()),
         brier=float(np.mean((probs - labels) ** 2)),
         ece=sum(b.films * abs(b.share - b.probability) for b in bins) / len(probs),
         bins=tuple(bins),

@@ -4,7 +4,7 @@ import math
 from typing import Annotated, Final
 
 import pandas as pd
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Undefinable = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
 """A float that may be NaN (undefined), null in JSON."""
@@ -22,7 +22,7 @@ class Estimate(_Frozen):
     high: Undefinable
 
 
-_UNKNOWN: Final = Estimate(value=math.nan, low=math.nan, high=math.nan)
+UNKNOWN: Final = Estimate(value=math.nan, low=math.nan, high=math.nan)
 """What an evaluation by a former version did not measure."""
 
 
@@ -50,14 +50,14 @@ class ObservationScore(_Frozen):
     recall: Estimate
     specificity: Estimate
     accuracy: Estimate
-    npv: Estimate = _UNKNOWN
-    balanced_accuracy: Estimate = _UNKNOWN
-    brier: Estimate = _UNKNOWN
-    ece: Estimate = _UNKNOWN
+    npv: Estimate = UNKNOWN
+    balanced_accuracy: Estimate = UNKNOWN
+    brier: Estimate = UNKNOWN
+    ece: Estimate = UNKNOWN
     prevalence: Undefinable = math.nan
     f1_constant_yes: Undefinable
-    constants: dict[str, dict[str, Undefinable]] = {}
-    lift: dict[str, Estimate] = {}
+    constants: dict[str, dict[str, Undefinable]] = Field(default={})
+    lift: dict[str, Estimate] = Field(default={})
     undefined: str | None = None
 
 
@@ -97,8 +97,8 @@ class Evaluation(_Frozen):
     scores: tuple[ObservationScore, ...]
     macro: dict[str, Average]
     macro_distinct: dict[str, Average]
-    macro_lift: dict[str, Average] = {}
-    micro: dict[str, Average] = {}
+    macro_lift: dict[str, Average] = Field(default={})
+    micro: dict[str, Average] = Field(default={})
     equivalent: tuple[tuple[str, ...], ...]
 
     def frame(self) -> pd.DataFrame:

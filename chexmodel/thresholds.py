@@ -1,29 +1,48 @@
 """Operating points: per observation, the probability from which on a film counts as positive."""
 
+import math
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
-from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
+from pydantic import ConfigDict, Field
+from sklearn.metrics import roc_auc_score
 
-from chexmodel.fitting import Provenance, samples
+from chexmodel.bootstrap import Confusion, Counted, Numbers, Ranked, confusion, count, draw_weights, ratio
+from chexmodel.draws import estimate
+from chexmodel.fitting import Provenance, Sample, samples
+from chexmodel.scores import UNKNOWN, Estimate, Undefinable
 
 Rule = Literal["f1", "youden", "sensitivity"]
+Floats = NDArray[np.float64]
 
 DEFAULT_THRESHOLD: Final = 0.5
+_CHUNK: Final = 1 << 20  # weights handled at once
 
 
 class Threshold(Provenance):
-    """An operating point, the rule that set it and the films that it was fitted on."""
+    """An operating point, the rule that set it and the films that it was fitted on.
+
+    `low` and `high` are the 95 % bootstrap interval over patients of the threshold itself: other films of the
+    kind would have put it somewhere there. It is the band in which a reading is *indeterminate*; NaN for a
+    default. `sensitivity` and `specificity` are those at `value` on the films of the fit, which flatter it.
+    `wanted` is the sensitivity that the rule of that name was asked for. `weights_sha256` is the model's.
+    """
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
 
     value: Annotated[float, Field(ge=0, le=1)]
     rule: Rule | Literal["default"]
+    wanted: float | None = None
+    low: Undefinable = math.nan
+    high: Undefinable = math.nan
+    sensitivity: Estimate = UNKNOWN
+    specificity: Estimate = UNKNOWN
+    weights_sha256: str = ""
 
 
-def fit_threshold(
-    targets: NDArray[np.floating], probs: NDArray[np.floating], *, rule: Rule, sensitivity: float = 0.9
-) -> float:
+def fit_threshold(targets: Floats, probs: Floats, *, rule: Rule, sensitivity: float = 0.9) -> float:
     """Find the operating point of one observation on its unmasked films.
 
     Args:
@@ -37,18 +56,9 @@ def fit_threshold(
         A threshold between two neighbouring probabilities (or the lowest itself), so that `probs >= value`
         is the decision and rounding does not tip the film that set it.
     """
-    if rule == "f1":
-        precision, recall, cuts = precision_recall_curve(targets, probs)
-        f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-        best = float(cuts[int(np.argmax(f1[:-1]))])
-    else:
-        curve = roc_curve(targets, probs, drop_intermediate=False)
-        fpr, tpr, cuts = (values[1:] for values in curve)  # its first cut, ∞, is no probability
-        chosen = np.argmax(tpr - fpr) if rule == "youden" else np.argmax(tpr >= sensitivity)
-        best = float(cuts[int(chosen)])
-    below = float(probs[probs < best].max(initial=-1.0))
-    middle = (best + below) / 2
-    return middle if 0 <= below < middle else best  # neighbours in floating point have nothing between them
+    ranked = Ranked.of(targets, probs, np.arange(len(targets)))
+    alone = count(ranked, np.ones((1, len(targets)), np.uint16))
+    return float(_cuts(ranked, probs)[_best(ranked, alone, rule=rule, sensitivity=sensitivity)[0]])
 
 
 def fit_thresholds(
@@ -58,6 +68,10 @@ def fit_thresholds(
     rule: Rule = "f1",
     sensitivity: float = 0.9,
     split: str = "validation",
+    patients: Sequence[str] | None = None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    weights_sha256: str = "",
 ) -> list[Threshold]:
     """Fit one operating point per observation, or 0.5 with the reason where the films allow none.
 
@@ -70,23 +84,90 @@ def fit_thresholds(
         rule: see `fit_threshold`.
         sensitivity: see `fit_threshold`.
         split: name of the films' split, recorded.
+        patients: N ids; whole patients are resampled. None takes every film for a patient of its own.
+        bootstrap: resamples in which the threshold is fitted anew; the calibration stays as it is.
+        seed: of the resampling.
+        weights_sha256: of the model, recorded.
 
     Returns:
         14 thresholds in the order of `OBSERVATIONS`.
     """
+    ids = np.arange(len(targets)) if patients is None else np.asarray(patients)
+    groups = np.unique(ids, return_inverse=True)[1]
+    resampled = draw_weights(groups, resamples=bootstrap, rng=np.random.default_rng(seed))
+    weights = np.concatenate([np.ones((1, len(groups)), resampled.dtype), resampled])
     fitted = []
-    for labels, scores, provenance in samples(targets, probs, split=split):
-        value: float = DEFAULT_THRESHOLD
-        used: Rule | Literal["default"] = "default"
-        reason = provenance.reason or _no_skill(labels, scores, split)
-        if reason is None:
-            value, used = fit_threshold(labels, scores, rule=rule, sensitivity=sensitivity), rule
-        fitted.append(Threshold(value=value, rule=used, **provenance.model_dump() | {"reason": reason}))
+    for sample in samples(targets, probs, split=split):
+        reason = sample.provenance.reason or _no_skill(sample, split)
+        about = sample.provenance.model_dump() | {"reason": reason, "weights_sha256": weights_sha256}
+        if reason is not None:
+            fitted.append(Threshold(value=DEFAULT_THRESHOLD, rule="default", **about))
+            continue
+        values, counts = _refitted(sample, weights, rule=rule, sensitivity=sensitivity)
+        interval = estimate(values)
+        fitted.append(
+            Threshold(
+                value=interval.value,
+                low=interval.low,
+                high=interval.high,
+                rule=rule,
+                wanted=sensitivity if rule == "sensitivity" else None,
+                sensitivity=estimate(ratio(counts.tp, counts.tp + counts.fn)),
+                specificity=estimate(ratio(counts.tn, counts.tn + counts.fp)),
+                **about,
+            )
+        )
     return fitted
 
 
-def _no_skill(labels: NDArray[np.floating], scores: NDArray[np.floating], split: str) -> str | None:
-    auroc = roc_auc_score(labels, scores)
+def _refitted(
+    sample: Sample, weights: NDArray[np.uint16], *, rule: Rule, sensitivity: float
+) -> tuple[Floats, Confusion]:
+    """The threshold of each row of weights (NaN where it drew one class), and the counts at the first one."""
+    ranked = Ranked.of(sample.labels, sample.scores, sample.films)
+    cuts = _cuts(ranked, sample.scores)
+    values, counts, calls = [], [], None
+    rows = max(1, _CHUNK // len(sample.films))
+    for start in range(0, len(weights), rows):
+        counted = count(ranked, weights[start : start + rows, ranked.order])
+        chosen = cuts[_best(ranked, counted, rule=rule, sensitivity=sensitivity)]
+        positives, whole = counted.true[:, -1], counted.called[:, -1]
+        values.append(np.where((positives > 0) & (positives < whole), chosen, np.nan))
+        if calls is None:
+            calls = int((sample.scores >= chosen[0]).sum())
+        counts.append(confusion(ranked, counted, calls))
+    return np.concatenate(values), Confusion(*map(np.concatenate, zip(*counts, strict=True)))
+
+
+def _cuts(ranked: Ranked, probs: NDArray[np.floating]) -> Floats:
+    """The thresholds that call a film of each step with a positive and none below: (m,), descending."""
+    descending = -np.sort(-probs.astype(np.float64))
+    at = descending[ranked.through]
+    below = np.append(descending, -1.0)[ranked.through + 1]
+    middle = (at + below) / 2
+    # Neighbours in floating point have nothing between them.
+    return np.where((below >= 0) & (below < middle), middle, at)
+
+
+def _best(ranked: Ranked, counted: Counted, *, rule: Rule, sensitivity: float) -> NDArray[np.intp]:
+    """Which cut the rule takes under each row of weights: (R,); another step than these is never better."""
+    called: Numbers = counted.called[:, ranked.through + 1]
+    tp = counted.true[:, ranked.reached].astype(np.float64)
+    positives = counted.true[:, -1:].astype(np.float64)
+    if rule == "f1":
+        f1 = 2 * tp / (positives + called)
+        best = f1.shape[1] - 1 - f1[:, ::-1].argmax(axis=1)  # of equal ones the lowest
+    elif rule == "sensitivity":
+        best = (tp >= sensitivity * positives).argmax(axis=1)
+    else:
+        negatives = counted.called[:, -1:] - positives
+        with np.errstate(invalid="ignore", divide="ignore"):  # a resample of one class: the caller leaves it
+            best = (tp / positives - (called - tp) / negatives).argmax(axis=1)
+    return np.asarray(best, dtype=np.intp)
+
+
+def _no_skill(sample: Sample, split: str) -> str | None:
+    auroc = roc_auc_score(sample.labels, sample.scores)
     if auroc > 0.5:
         return None
     return f"the scores rank the {split} split no better than chance (AUROC {auroc:.2f})"

@@ -3,18 +3,24 @@ import warnings
 import numpy as np
 import pytest
 from scipy.special import expit
+from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold
 
 from chexmodel.calibration import (
     Calibration,
     CalibrationMethod,
+    Line,
     fit_calibrations,
+    fit_curve,
     fit_line,
+    held_out_losses,
     probabilities,
 )
 from chexmodel.labels import OBSERVATIONS
 
-METHODS: tuple[CalibrationMethod, ...] = ("temperature", "platt")
+LINES: tuple[Line, ...] = ("temperature", "platt")
+METHODS: tuple[CalibrationMethod, ...] = (*LINES, "isotonic")
 
 
 @pytest.fixture(autouse=True)
@@ -48,8 +54,8 @@ def test_temperature_recovers_the_slope_and_has_no_intercept(slope: float) -> No
     assert found[1] == 0
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_the_unit_of_the_logits_does_not_matter(method: CalibrationMethod) -> None:
+@pytest.mark.parametrize("method", LINES)
+def test_the_unit_of_the_logits_does_not_matter(method: Line) -> None:
     labels, logits = drawn(0.7, -1, films=200)
     slope, intercept = fit_line(labels, logits, method=method)
     for unit in (1e-3, 1e3):
@@ -66,7 +72,7 @@ def smoothed_loss(labels: np.ndarray, logits: np.ndarray, slope: float, intercep
     return float(np.mean(np.maximum(line, 0) - soft * line + np.log1p(np.exp(-np.abs(line)))))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", LINES)
 @pytest.mark.parametrize("films", [30, 300])
 def test_no_neighbouring_line_is_better(method: CalibrationMethod, films: int) -> None:
     labels, logits = drawn(0.6, -1, films=films)
@@ -79,7 +85,7 @@ def test_no_neighbouring_line_is_better(method: CalibrationMethod, films: int) -
             assert smoothed_loss(labels, logits, slope, intercept + change) > best
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", LINES)
 @pytest.mark.parametrize("scale", [1, 30, 1000])
 def test_perfect_separation_stays_finite(method: CalibrationMethod, scale: float) -> None:
     labels = np.repeat([0.0, 1.0], 15)
@@ -102,7 +108,7 @@ def columns(*, films: int = 400) -> tuple[np.ndarray, np.ndarray]:
     return targets, logits
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", LINES)
 def test_one_calibration_per_observation(method: CalibrationMethod) -> None:
     targets, logits = columns()
     fitted = fit_calibrations(targets, logits, method=method, split="some")
@@ -126,7 +132,7 @@ def test_where_no_fit_is_possible_the_sigmoid_stays_with_the_reason(method: Cali
     assert "10 of each are needed" in rare.reason
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", LINES)
 def test_calibration_keeps_the_ranking_and_does_not_hurt(method: CalibrationMethod) -> None:
     targets, logits = columns()
     calibrated = probabilities(logits, fit_calibrations(targets, logits, method=method))
@@ -165,3 +171,98 @@ def test_probabilities_are_the_sigmoid_of_the_line() -> None:
 def test_a_slope_that_turns_the_ranking_round_is_no_calibration() -> None:
     with pytest.raises(ValueError, match="slope"):
         Calibration(observation="Edema", split="s", positives=1, negatives=1, method="platt", slope=-1)
+
+
+def test_isotonic_by_hand() -> None:
+    # Two blocks violate the order and are pooled; Platt's targets of 2 positives and 2 negatives are ¾ and ¼.
+    knots = fit_curve(np.array([0.0, 1, 0, 1]), np.array([-2.0, -1, 1, 3]))
+    assert knots == ((-2, 0.25), (-1, 0.5), (1, 0.5), (3, 0.75))
+    row = Calibration(
+        observation="Edema", split="s", positives=2, negatives=2, method="isotonic", knots=knots
+    )
+    logits = np.array([-9, -2, -1.5, 0, 2, 9, np.nan])
+    np.testing.assert_allclose(row.of(logits), [0.25, 0.25, 0.375, 0.5, 0.625, 0.75, np.nan])
+
+
+def test_isotonic_keeps_the_order_and_is_that_of_scikit_learn() -> None:
+    labels, logits = drawn(0.8, -1, films=500)
+    row = fit_calibrations(*one_column(labels, logits), method="isotonic")[5]
+    soft = np.where(labels == 1, (labels.sum() + 1) / (labels.sum() + 2), 1 / ((1 - labels).sum() + 2))
+    expected = IsotonicRegression(out_of_bounds="clip").fit(logits, soft).predict(logits)
+    np.testing.assert_allclose(row.of(logits), expected, atol=1e-12)
+    assert (np.diff(row.of(np.sort(logits))) >= 0).all()
+    assert row.of(logits).min() > 0
+    assert row.of(logits).max() < 1
+
+
+@pytest.mark.parametrize("knots", [((0.0, 0.5), (0.0, 0.6)), ((0.0, 0.5), (1.0, 0.4)), ()])
+def test_knots_that_do_not_rise_are_refused(knots: tuple[tuple[float, float], ...]) -> None:
+    with pytest.raises(ValueError, match="knots"):
+        Calibration(observation="Edema", split="s", positives=1, negatives=1, method="isotonic", knots=knots)
+
+
+def one_column(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give (N, 14) targets and logits of which only column 5 is labelled."""
+    targets = np.full((len(labels), 14), np.nan)
+    targets[:, 5] = labels
+    return targets, np.tile(logits[:, None], 14)
+
+
+def step(films: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels whose true probability is a staircase of the logit: no line fits it."""
+    rng = np.random.default_rng(4)
+    logits = rng.uniform(-3, 3, films)
+    return (rng.random(films) < np.select([logits < -1, logits < 1], [0.02, 0.5], 0.55)).astype(float), logits
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        (drawn(0.3, 0, films=4000), "temperature"),
+        (drawn(0.3, -2, films=4000), "platt"),
+        (step(6000), "isotonic"),
+    ],
+    ids=["temperature", "platt", "isotonic"],
+)
+def test_the_best_method_is_chosen_on_other_patients(
+    case: tuple[np.ndarray, np.ndarray], expected: CalibrationMethod
+) -> None:
+    row = fit_calibrations(*one_column(*case), method="best")[5]
+    assert row.method == min(row.held_out_log_loss, key=row.held_out_log_loss.__getitem__)
+    assert set(row.held_out_log_loss) == {"none", *METHODS}
+    if expected == "temperature":  # a line without an intercept is a line: either may win by a hair
+        assert row.held_out_log_loss["temperature"] < row.held_out_log_loss["none"] - 0.01
+        assert row.method in LINES
+    else:
+        assert row.method == expected
+
+
+def test_held_out_losses_written_out() -> None:
+    labels, logits = drawn(0.5, -1, films=120)
+    patients = np.arange(120) // 2
+    found = held_out_losses(labels, logits, patients)
+    assert found["none"] == pytest.approx(log_loss(labels, expit(logits)))
+    held_out = np.empty(120)
+    for fit, test in StratifiedGroupKFold(5).split(logits, labels, patients):
+        assert not set(patients[fit]) & set(patients[test])
+        slope, intercept = fit_line(labels[fit], logits[fit], method="platt")
+        held_out[test] = expit(slope * logits[test] + intercept)
+    assert found["platt"] == pytest.approx(log_loss(labels, held_out))
+
+
+def test_the_order_of_rows_does_not_choose() -> None:
+    labels, logits = drawn(0.5, -1, films=200)
+    patients = np.array([f"p{k // 3}" for k in range(200)])
+    order = np.random.default_rng(0).permutation(200)
+    first = held_out_losses(labels, logits, patients)
+    second = held_out_losses(labels[order], logits[order], patients[order])
+    assert first == pytest.approx(second, abs=1e-6)
+
+
+def test_the_raw_sigmoid_stays_where_nothing_is_better() -> None:
+    # Half of the films are positive, whatever the logit: 0.5 is the best that can be said.
+    labels, noise = np.tile([0.0, 1.0], 30), 1e-9 * drawn(1, 0, films=60, seed=2)[1]
+    row = fit_calibrations(*one_column(labels, noise))[5]
+    assert (row.method, row.slope, row.intercept) == ("none", 1, 0)
+    assert row.reason == "no method lowers the log-loss on other patients of the validation split"
+    assert min(row.held_out_log_loss, key=row.held_out_log_loss.__getitem__) == "none"

@@ -15,12 +15,12 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from chexmodel.binning import adaptive_bins
 from chexmodel.bootstrap import draw_weights
+from chexmodel.draws import DECIDED
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
-from chexmodel.draws import DECIDED
 from chexmodel.metrics import MACRO, Estimate, Evaluation, constant_yes_f1, equivalent_groups, evaluate
-from chexmodel.reliability import adaptive_bins
 
 NAN = np.nan
 CUTS = np.linspace(0.2, 0.8, 14)

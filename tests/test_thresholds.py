@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import f1_score, recall_score
 
+from chexmodel.bootstrap import draw_weights
 from chexmodel.fitting import MIN_CLASS_COUNT
 from chexmodel.labels import OBSERVATIONS
-from chexmodel.thresholds import DEFAULT_THRESHOLD, Rule, fit_threshold, fit_thresholds
+from chexmodel.thresholds import DEFAULT_THRESHOLD, Rule, Threshold, fit_threshold, fit_thresholds
 
 LABELS = np.array([0, 1, 0, 1, 1, 1, 1], dtype=float)
 PROBS = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9])
@@ -151,4 +153,76 @@ def test_scores_without_skill_leave_the_default_with_its_reason() -> None:
 def test_masked_films_do_not_move_a_threshold() -> None:
     targets, probs = columns(20, 30)
     others = np.where(np.isnan(targets), np.nan, probs)
-    assert fit_thresholds(targets, others) == fit_thresholds(targets, probs)
+    first, second = (fit_thresholds(targets, given, bootstrap=20) for given in (others, probs))
+    assert first == second
+
+
+def test_the_band_is_the_interval_of_the_refitted_threshold() -> None:
+    targets, probs = columns(20, 30)
+    patients = np.arange(60) // 2
+    fitted = fit_thresholds(targets, probs, patients=patients.astype(str), bootstrap=40, seed=5)
+    groups = np.unique(patients.astype(str), return_inverse=True)[1]
+    weights = draw_weights(groups, resamples=40, rng=np.random.default_rng(5))
+    for k in (0, 7):
+        known = np.flatnonzero(~np.isnan(targets[:, k]))
+        y, p = targets[known, k], probs[known, k]
+        cuts = np.unique(p)
+        middles = (cuts + np.append(cuts[0], cuts[:-1])) / 2
+        refitted = []
+        for weight in weights[:, known].astype(float):
+            scores = [f1_score(y, p >= cut, sample_weight=weight) for cut in cuts]
+            worth = np.where(np.isin(cuts, p[y == 1]), np.round(scores, 12), -1)  # never below a negative
+            refitted.append(middles[int(np.argmax(worth))])
+        low, high = np.percentile(refitted, [2.5, 97.5])
+        assert (fitted[k].low, fitted[k].high) == pytest.approx((low, high), abs=1e-9)
+        assert fitted[k].low <= fitted[k].value <= fitted[k].high
+
+
+def test_sensitivity_and_specificity_at_the_threshold() -> None:
+    targets, probs = columns(20, 30)
+    for k, threshold in enumerate(fit_thresholds(targets, probs, rule="youden", bootstrap=100)):
+        known = ~np.isnan(targets[:, k])
+        y, calls = targets[known, k], probs[known, k] >= threshold.value
+        assert threshold.sensitivity.value == pytest.approx(recall_score(y, calls))
+        assert threshold.specificity.value == pytest.approx(recall_score(1 - y, ~calls))
+        assert threshold.sensitivity.low <= threshold.sensitivity.value <= threshold.sensitivity.high
+        assert threshold.specificity.low <= threshold.specificity.value <= threshold.specificity.high
+
+
+def test_provenance_is_recorded() -> None:
+    fitted = fit_thresholds(
+        *columns(20, 30), rule="sensitivity", sensitivity=0.8, bootstrap=10, weights_sha256="abc"
+    )
+    assert {(t.wanted, t.weights_sha256) for t in fitted} == {(0.8, "abc")}
+    assert {t.wanted for t in fit_thresholds(*columns(20, 30), bootstrap=0)} == {None}
+
+
+def test_a_default_has_no_band() -> None:
+    for threshold in fit_thresholds(*columns(MIN_CLASS_COUNT - 1, 40), bootstrap=20):
+        assert np.isnan([threshold.low, threshold.high, threshold.sensitivity.value]).all()
+    text = threshold.model_dump_json()
+    assert '"low":null' in text
+    assert np.isnan(Threshold.model_validate_json(text).low)
+
+
+def test_the_band_narrows_with_the_number_of_films() -> None:
+    def width(films: int) -> float:
+        rng = np.random.default_rng(films)
+        targets = np.full((films, 14), np.nan)
+        targets[:, 0] = rng.random(films) < 0.3
+        probs = np.full((films, 14), 0.5)
+        probs[:, 0] = np.clip(0.3 * rng.normal(size=films) + 0.35 + 0.3 * targets[:, 0], 0, 1)
+        threshold = fit_thresholds(targets, probs, rule="sensitivity", bootstrap=300)[0]
+        return threshold.high - threshold.low
+
+    assert 0 < width(5000) < 0.5 * width(200)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rows_may_come_in_any_order(rule: Rule) -> None:
+    targets, probs = columns(20, 30)
+    patients = np.array([f"p{k // 2}" for k in range(60)])
+    order = np.random.default_rng(1).permutation(60)
+    first = fit_thresholds(targets, probs, rule=rule, patients=patients, bootstrap=50)
+    second = fit_thresholds(targets[order], probs[order], rule=rule, patients=patients[order], bootstrap=50)
+    assert [t.model_dump_json() for t in first] == [t.model_dump_json() for t in second]

@@ -53,7 +53,7 @@ def test_fourteen_maps_in_one_pass() -> None:
 
 
 def test_bootstrap_of_a_hospital() -> None:
-    """33,512 films × 14 observations, 1,000 resamples of patients, AUROC, AP and F1; all metrics come with them.
+    """33,512 films × 14 observations, 1,000 resamples of patients: AUROC, AP, F1 (and the other metrics).
 
     The peer calls scikit-learn once a resample, observation and metric; three resamples are timed and the
     time is scaled to 1,000.
