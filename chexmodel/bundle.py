@@ -38,6 +38,7 @@ from chexmodel.manifest import (
     Policies,
 )
 from chexmodel.network import Network
+from chexmodel.reliability import Reliability
 from chexmodel.thresholds import Threshold
 
 __all__ = [
@@ -101,6 +102,12 @@ class Bundle:
         if not (self.path / "localisation.json").is_file():
             return []
         return _parse(self.path, "localisation.json", TypeAdapter(list[Pointing]))
+
+    def reliability(self) -> list[Reliability]:
+        """Read `reliability.json`: probabilities before and after calibration; empty without the file."""
+        if not (self.path / "reliability.json").is_file():
+            return []
+        return _parse(self.path, "reliability.json", TypeAdapter(list[Reliability]))
 
     def card(self) -> str:
         """Read `card.md`."""

@@ -19,6 +19,8 @@ Line = Literal["temperature", "platt"]
 
 FOLDS: Final = 5
 """Patient-wise parts of the fitting split by which the method is chosen."""
+MIN_ISOTONIC: Final = 50
+"""With fewer positives or negatives isotonic steps get so few and so long that they tie most films."""
 _NO_BETTER: Final = "no method lowers the log-loss on other patients of the {} split"
 _INVERTED = "the best fit in the {} split does not rise with the logit: it would turn the ranking round"
 
@@ -125,6 +127,7 @@ def fit_calibrations(
 
     "best" takes the method with the lowest log-loss on films of other patients than it was fitted to
     (`FOLDS`-fold cross-validation within the split), the raw sigmoid among them; it is then fitted to all.
+    Isotonic regression takes part from `MIN_ISOTONIC` positives and negatives on.
 
     Args:
         targets: (N, 14) in {0, 1} or NaN.
@@ -165,7 +168,9 @@ def held_out_losses(
     """
     groups = np.unique(patients, return_inverse=True)[1]
     unfitted = Provenance(observation="", split="", positives=0, negatives=0)
-    candidates: tuple[Literal["none"] | CalibrationMethod, ...] = ("none", *get_args(CalibrationMethod))
+    candidates: list[Literal["none"] | CalibrationMethod] = ["none", *get_args(CalibrationMethod)]
+    if min(labels.sum(), len(labels) - labels.sum()) < MIN_ISOTONIC:
+        candidates.remove("isotonic")
     held_out = {candidate: expit(logits.astype(np.float64)) for candidate in candidates}
     for fit, test in StratifiedGroupKFold(FOLDS).split(logits, labels, groups):
         if len(np.unique(labels[fit])) < 2:

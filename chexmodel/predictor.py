@@ -33,7 +33,8 @@ class Prediction:
     logits: (14,) raw, in the network's log-odds; NaN where the observation was not trained.
     probabilities: (14,) calibrated, in [0, 1]; NaN where not trained. The thresholds apply to these.
     thresholds: (14,) in [0, 1].
-    decisions: True at or above the threshold, False below, None where not trained.
+    bands: (14, 2) the interval of the threshold itself, in [0, 1]; NaN where it is a default.
+    decisions: True at or above the threshold, False below, None where not trained; also within the band.
     heatmaps: (14, h, w) raw log-odds; mean + bias is the logit. Losses that weigh positives, and the
         calibration, mean that a map does not add up to the displayed probability.
     not_trained: observation → reason.
@@ -45,6 +46,7 @@ class Prediction:
     logits: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     thresholds: NDArray[np.float64]
+    bands: NDArray[np.float64]
     decisions: tuple[bool | None, ...]
     heatmaps: NDArray[np.float32]
     not_trained: dict[str, str]
@@ -55,6 +57,13 @@ class Prediction:
     _input: torch.Tensor = field(repr=False)
     gate: None = None
     observations: tuple[str, ...] = OBSERVATIONS
+
+    @property
+    def indeterminate(self) -> tuple[bool, ...]:
+        """Whether a probability lies in its threshold's band: other films would have decided otherwise."""
+        low, high = self.bands.T
+        # Comparisons with NaN are false: no band, or not trained.
+        return tuple(((low <= self.probabilities) & (self.probabilities <= high)).tolist())
 
     def heat(self, observation: str, *, method: Method = EXACT) -> NDArray[np.float32]:
         """Map of one observation on the film's own pixels.
@@ -102,7 +111,7 @@ class Prediction:
         return Image.fromarray(paint(self.film, self.heat(observation, method=method) / scale, alpha=alpha))
 
     def frame(self) -> pd.DataFrame:
-        """One row per observation: probability, threshold, decision in words, raw logit.
+        """One row per observation: probability, threshold and its band, decision in words, raw logit.
 
         An observation that was not trained has neither score nor threshold: NaN.
         """
@@ -111,11 +120,11 @@ class Prediction:
                 "observation": self.observations,
                 "probability": self.probabilities,
                 "threshold": np.where(np.isnan(self.probabilities), np.nan, self.thresholds),
+                "band_low": self.bands[:, 0],
+                "band_high": self.bands[:, 1],
                 "decision": [
-                    "not trained in this model"
-                    if called is None
-                    else ("at or above threshold" if called else "below threshold")
-                    for called in self.decisions
+                    _words(called, unsure)
+                    for called, unsure in zip(self.decisions, self.indeterminate, strict=True)
                 ],
                 "raw_logit": self.logits,
             }
@@ -132,12 +141,21 @@ class Prediction:
         return self.observations.index(observation)
 
 
+def _words(called: bool | None, indeterminate: bool) -> str:
+    if called is None:
+        return "not trained in this model"
+    if indeterminate:
+        return "indeterminate"
+    return "at or above threshold" if called else "below threshold"
+
+
 class Predictor:
     """A bundle ready to read films; safe to call from many threads: a reading changes nothing in it."""
 
     def __init__(self, loaded: Bundle) -> None:
         self.bundle = loaded
         self._thresholds = np.array([point.value for point in loaded.thresholds])
+        self._bands = np.array([(point.low, point.high) for point in loaded.thresholds])
         self._trained = np.array(loaded.trained)
 
     @classmethod
@@ -172,6 +190,7 @@ class Predictor:
             logits=logits,
             probabilities=probs,
             thresholds=self._thresholds.copy(),
+            bands=np.where(self._trained[:, None], self._bands, np.nan),
             decisions=tuple(
                 bool(p >= t) if trained else None
                 for p, t, trained in zip(probs, self._thresholds, self._trained, strict=True)
@@ -180,7 +199,17 @@ class Predictor:
             not_trained=dict(self.bundle.manifest.not_trained),
             audit=film.audit,
             film=film.pixels,
-            warnings=(*film.audit.warnings, NO_GATE),
+            warnings=(*film.audit.warnings, *self.stale(), NO_GATE),
             _network=network,
             _input=tensor,
+        )
+
+    def stale(self) -> tuple[str, ...]:
+        """Say so where the thresholds are of other weights than these; former versions kept no note of it."""
+        fitted_to = {point.weights_sha256 for point in self.bundle.thresholds} - {""}
+        if fitted_to <= {self.bundle.manifest.weights_sha256}:
+            return ()
+        return (
+            "The thresholds and the calibration were fitted to other weights, the model was trained again "
+            f"since: run `python -m train evaluate {self.bundle.path} --data DIR`.",
         )

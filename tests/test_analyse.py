@@ -131,6 +131,12 @@ def test_findings_are_ranked_and_untrained_ones_have_no_number(prediction: Predi
     assert UNTRAINED not in order
     for name in order:
         k = OBSERVATIONS.index(name)
+        if prediction.indeterminate[k]:
+            low, high = prediction.bands[k]
+            assert decision_words(prediction, name) == (
+                f"{prediction.probabilities[k]:.2f} · indeterminate ({low:.2f}–{high:.2f})"
+            )
+            continue
         side = "at or above" if prediction.probabilities[k] >= prediction.thresholds[k] else "below"
         assert decision_words(prediction, name) == (
             f"{prediction.probabilities[k]:.2f} · {side} {prediction.thresholds[k]:.2f}"
@@ -143,6 +149,8 @@ def test_findings_list_is_escaped_and_complete(made: Path, prediction: Predictio
     assert html.count("not trained in this model") == len(prediction.not_trained)
     assert "nan" not in html.lower()
     assert "uncalibrated" in html
+    assert html.count('class="band"') == np.isfinite(prediction.bands[:, 0]).sum() > 0
+    assert html.count("◇") == html.count("indeterminate") == sum(prediction.indeterminate)
 
 
 def test_figures_keep_the_film_at_its_proportions() -> None:

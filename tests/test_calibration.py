@@ -8,6 +8,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from chexmodel.calibration import (
+    MIN_ISOTONIC,
     Calibration,
     CalibrationMethod,
     Line,
@@ -248,6 +249,15 @@ def test_held_out_losses_written_out() -> None:
         slope, intercept = fit_line(labels[fit], logits[fit], method="platt")
         held_out[test] = expit(slope * logits[test] + intercept)
     assert found["platt"] == pytest.approx(log_loss(labels, held_out))
+
+
+@pytest.mark.parametrize("positives", [MIN_ISOTONIC - 1, MIN_ISOTONIC])
+def test_isotonic_needs_more_films(positives: int) -> None:
+    labels = np.repeat([1.0, 0], [positives, 200])
+    losses = held_out_losses(
+        labels, labels + np.random.default_rng(0).normal(size=len(labels)), np.arange(len(labels))
+    )
+    assert ("isotonic" in losses) == (positives >= MIN_ISOTONIC)
 
 
 def test_the_order_of_rows_does_not_choose() -> None:

@@ -26,6 +26,7 @@ from chexmodel.network import Network
 from chexmodel.predictor import NO_GATE
 
 SHAPE = (90, 140)
+NAN = float("nan")
 FILM = np.random.default_rng(0).integers(0, 256, SHAPE, dtype=np.uint8)
 OTHER = OBSERVATIONS.index(UNTRAINED)
 TRAINED = np.arange(14) != OTHER
@@ -132,7 +133,7 @@ def test_the_untrained_and_the_unknown_have_no_map(predictor: Predictor, method:
         prediction.overlay("edema", method=method)
 
 
-@pytest.mark.parametrize("alpha", [-0.01, 1.01, float("nan")])
+@pytest.mark.parametrize("alpha", [-0.01, 1.01, NAN])
 def test_an_opacity_out_of_range(predictor: Predictor, alpha: float) -> None:
     with pytest.raises(ChexError, match="must lie between 0 and 1"):
         predictor.predict(FILM).overlay("Edema", alpha)
@@ -146,11 +147,48 @@ def test_an_unknown_method_lists_the_others(predictor: Predictor) -> None:
 def test_the_frame_says_it_in_words(predictor: Predictor) -> None:
     prediction = predictor.predict(FILM)
     frame = prediction.frame()
-    assert list(frame.columns) == ["observation", "probability", "threshold", "decision", "raw_logit"]
+    assert list(frame.columns) == [
+        *("observation", "probability", "threshold", "band_low", "band_high", "decision", "raw_logit")
+    ]
     assert tuple(frame["observation"]) == OBSERVATIONS
     np.testing.assert_array_equal(frame["probability"], prediction.probabilities)
     words = {True: "at or above threshold", False: "below threshold", None: "not trained in this model"}
-    assert frame["decision"].tolist() == [words[called] for called in prediction.decisions]
+    assert frame["decision"].tolist() == [
+        "indeterminate" if unsure else words[called]
+        for called, unsure in zip(prediction.decisions, prediction.indeterminate, strict=True)
+    ]
+
+
+def test_a_score_within_the_band_of_its_threshold_is_indeterminate(predictor: Predictor) -> None:
+    probs = predictor.predict(FILM).probabilities
+    for low, high, expected in (
+        (0.0, 0.0, True),
+        (-0.01, -0.005, False),
+        (0.005, 0.01, False),
+        (-0.1, 0.1, True),
+    ):
+        points = [
+            point.model_copy(update={"low": p + low, "high": p + high})
+            for point, p in zip(predictor.bundle.thresholds, probs, strict=True)
+        ]
+        again = Predictor(replace(predictor.bundle, thresholds=points)).predict(FILM)
+        assert [again.indeterminate[k] for k in np.flatnonzero(TRAINED)] == [expected] * 13
+        assert not again.indeterminate[OTHER]
+        assert again.decisions == predictor.predict(FILM).decisions
+        assert ("indeterminate" in again.frame()["decision"].tolist()) == expected
+
+
+def test_a_default_threshold_is_never_indeterminate(predictor: Predictor) -> None:
+    points = [point.model_copy(update={"low": NAN, "high": NAN}) for point in predictor.bundle.thresholds]
+    prediction = Predictor(replace(predictor.bundle, thresholds=points)).predict(FILM)
+    assert not any(prediction.indeterminate)
+
+
+def test_thresholds_of_other_weights_are_said_to_be(predictor: Predictor) -> None:
+    assert not any("other weights" in remark for remark in predictor.predict(FILM).warnings)
+    points = [point.model_copy(update={"weights_sha256": "0" * 64}) for point in predictor.bundle.thresholds]
+    stale = Predictor(replace(predictor.bundle, thresholds=points)).predict(FILM)
+    assert any("fitted to other weights" in remark for remark in stale.warnings)
 
 
 @pytest.mark.parametrize(

@@ -160,9 +160,9 @@ def test_masked_films_do_not_move_a_threshold() -> None:
 def test_the_band_is_the_interval_of_the_refitted_threshold() -> None:
     targets, probs = columns(20, 30)
     patients = np.arange(60) // 2
-    fitted = fit_thresholds(targets, probs, patients=patients.astype(str), bootstrap=40, seed=5)
+    fitted = fit_thresholds(targets, probs, patients=patients.astype(str), bootstrap=15, seed=5)
     groups = np.unique(patients.astype(str), return_inverse=True)[1]
-    weights = draw_weights(groups, resamples=40, rng=np.random.default_rng(5))
+    weights = draw_weights(groups, resamples=15, rng=np.random.default_rng(5))
     for k in (0, 7):
         known = np.flatnonzero(~np.isnan(targets[:, k]))
         y, p = targets[known, k], probs[known, k]

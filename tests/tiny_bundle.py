@@ -13,6 +13,7 @@ from chexmodel.bundle import Fingerprint, Manifest, Metrics, Policies
 from chexmodel.calibration import Calibration, fit_calibrations, probabilities
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.preprocessing import Preprocessing
+from chexmodel.reliability import Reliability, reliability
 from chexmodel.thresholds import Threshold, fit_thresholds
 from train.card import write_card
 from train.config import MACHINE, FitConfig
@@ -49,13 +50,26 @@ def write_tiny_bundle(path: Path, *, seed: int = 0, epochs: int = 3, members: in
     films = {"validation": _films(rng, 120, rare=4), "test": _films(rng, 80, rare=0)}
     truth, logits = films["validation"]
     known = np.where(np.isnan(logits), np.nan, truth)
-    calibrations = fit_calibrations(known, logits)
-    thresholds = fit_thresholds(known, probabilities(logits, calibrations))
     patients = {split: [f"p{i // 2}" for i in range(len(pair[0]))] for split, pair in films.items()}
     config = tiny_config(path, seed=seed, epochs=epochs)
     if members > 1:
         config = config.model_copy(update={"folds": members})
     manifest = _manifest(config, b"".join(weights.values()), patients)
+    calibrations = fit_calibrations(known, logits, method="platt")
+    thresholds = fit_thresholds(
+        known,
+        probabilities(logits, calibrations),
+        patients=patients["validation"],
+        bootstrap=50,
+        weights_sha256=manifest.weights_sha256,
+    )
+    judgement = [
+        row
+        for split, (labels, scores) in films.items()
+        for row in reliability(
+            labels, scores, calibrations, split=split, patients=patients[split], bootstrap=50, seed=0
+        )
+    ]
     judged = Metrics(
         command=f"python -m train evaluate runs/{path.name} --data DIR",
         weights_sha256=manifest.weights_sha256,
@@ -75,6 +89,7 @@ def write_tiny_bundle(path: Path, *, seed: int = 0, epochs: int = 3, members: in
         **weights,
         "calibration.json": bundle.to_json(calibrations, list[Calibration]),
         "thresholds.json": bundle.to_json(thresholds, list[Threshold]),
+        "reliability.json": bundle.to_json(judgement, list[Reliability]),
         "metrics.json": bundle.to_json(judged, Metrics),
         "predictions.parquet": _parquet(films, patients),
         "history.csv": HISTORY.head(epochs).to_csv(index=False).encode(),

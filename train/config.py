@@ -167,8 +167,9 @@ class EvaluateConfig(BaseModel):
         float, Field(gt=0, le=1, description="To reach on validation, with --rule sensitivity.")
     ] = 0.9
     calibration: Annotated[
-        CalibrationMethod, Field(description="Slope and intercept, or a temperature alone.")
-    ] = "platt"
+        CalibrationMethod | Literal["best"],
+        Field(description="best: the lowest log-loss on other patients of the split, per observation."),
+    ] = "best"
     bootstrap: Annotated[int, Field(ge=0, description="Resamples of patients for the intervals.")] = 1000
     seed: Annotated[int, Field(ge=0, description="Of the resampling.")] = 0
     batch_size: Annotated[int, Field(ge=1, description="Films at a time.")] = 32

@@ -8,21 +8,21 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from chexmodel import bundle, metrics
 from chexmodel.bundle import Manifest, Metrics
 from chexmodel.calibration import Calibration, fit_calibrations, probabilities
-from chexmodel.errors import BundleError, DatasetError
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.localisation import Pointing
 from chexmodel.metrics import Evaluation
 from chexmodel.network import Network, ensemble
+from chexmodel.reliability import Reliability, reliability
 from chexmodel.thresholds import Threshold, fit_thresholds
 from train.card import write_card
 from train.config import EvaluateConfig, FitConfig
 from train.curves import operating_png
 from train.dataset import Split, Splits, load_splits, together
+from train.judged import fit_config, judged_on, require_same_data
 from train.localise import boxes_of, localise
 from train.predict import predict
 
@@ -42,13 +42,13 @@ def evaluate(config: EvaluateConfig) -> Metrics:
         ChexError: the bundle or the data do not fit; the bundle is then as it was.
     """
     manifest = bundle.read_manifest(config.bundle)
-    fitted = _fit_config(config, manifest)
+    fitted = fit_config(config, manifest)
     splits = load_splits(fitted)
     if manifest.origin is None:
-        _require_same_data(config, manifest, splits)
+        require_same_data(config, manifest, splits)
     else:
         print(f"note: {manifest.origin.caution}", file=sys.stderr)
-        manifest = _judged_on(manifest, splits)
+        manifest = judged_on(manifest, splits)
     if splits.pack is not None and splits.pack.size != manifest.preprocessing.size:
         print(
             f"note: the films of {config.data} are resized from {splits.pack.size} px, a second time; "
@@ -61,7 +61,7 @@ def evaluate(config: EvaluateConfig) -> Metrics:
     held_out = [pair.validation for pair in splits.pairs]
     films = {FITTING: together(held_out), TEST: splits.test}
     logits = _logits(networks, manifest, fitted, splits)
-    calibrations, thresholds = _fit_operating_points(config, films[FITTING], logits[FITTING])
+    calibrations, thresholds = _fit_operating_points(config, manifest, films[FITTING], logits[FITTING])
     probs = {name: probabilities(values, calibrations) for name, values in logits.items()}
     scores = {
         name: metrics.evaluate(
@@ -76,11 +76,25 @@ def evaluate(config: EvaluateConfig) -> Metrics:
     }
     command = _command(config, manifest)
     judged = Metrics(command=command, weights_sha256=manifest.weights_sha256, splits=scores)
+    judgement = [
+        row
+        for name, split in films.items()
+        for row in reliability(
+            split.truth.astype(np.float64),
+            logits[name],
+            calibrations,
+            split=name,
+            patients=split.patients,
+            bootstrap=config.bootstrap,
+            seed=config.seed,
+        )
+    ]
     maps = _pointing(config, networks, manifest, splits)
     files = {
         "localisation.json": bundle.to_json(maps, list[Pointing]),
         "calibration.json": bundle.to_json(calibrations, list[Calibration]),
         "thresholds.json": bundle.to_json(thresholds, list[Threshold]),
+        "reliability.json": bundle.to_json(judgement, list[Reliability]),
         "metrics.json": bundle.to_json(judged, Metrics),
         "predictions.parquet": _predictions(films, logits, splits),
         "card.md": write_card(manifest, judged, thresholds, maps, held_out).encode(),
@@ -137,67 +151,24 @@ def _pointing(
     return results
 
 
-def _fit_config(config: EvaluateConfig, manifest: Manifest) -> FitConfig:
-    """Rebuild the run's own configuration: same seed and shares, hence the same split.
-
-    An imported bundle has none: it gets the default split, or the shares that are asked for.
-    """
-    machine = {"data": config.data, "out": config.bundle, "augment": "none"}  # nothing is trained
-    machine["image_size"] = manifest.preprocessing.size
-    chosen = config.model_dump(include={"validation", "test", "workers", "batch_size"}, exclude_none=True)
-    if manifest.origin is None and not chosen.keys().isdisjoint({"validation", "test"}):
-        raise BundleError(
-            f"the split of {config.bundle} is that of its training: leave out --validation and --test"
-        )
-    try:
-        fitted = FitConfig.model_validate(manifest.config | machine | chosen)
-    except ValidationError as error:
-        wrong = ", ".join(str(part["loc"][0]) for part in error.errors() if part["loc"])
-        raise BundleError(
-            f"the configuration in bundle {config.bundle} does not fit this program ({wrong}): evaluate it "
-            "with the version that wrote it, or train it again"
-        ) from error
-    if manifest.members != (fitted.folds or 1):
-        raise BundleError(
-            f"bundle {config.bundle} has {manifest.members} members, which its configuration of "
-            f"{fitted.folds} folds does not make: copy the bundle again, or train it again"
-        )
-    return fitted
-
-
-def _judged_on(manifest: Manifest, splits: Splits) -> Manifest:
-    """Note in an imported bundle which films it is judged on; none of them trains it."""
-    data = splits.fingerprint
-    films, patients = (
-        {name: counts[name] for name in (FITTING, TEST)} for counts in (data.films, data.patients)
-    )
-    return manifest.model_copy(
-        update={"data": data.model_copy(update={"films": films, "patients": patients})}
-    )
-
-
-def _require_same_data(config: EvaluateConfig, manifest: Manifest, splits: Splits) -> None:
-    if splits.fingerprint.files == manifest.data.files:
-        return
-    raise DatasetError(
-        f"{config.data} is not the data that {config.bundle} was trained on: the SHA-256 of "
-        f"{', '.join(manifest.data.files)} differs, so patients of the training could be among those to "
-        "score. Give the directory that `fit` was given"
-    )
-
-
 def _fit_operating_points(
-    config: EvaluateConfig, split: Split, logits: NDArray[np.float64]
+    config: EvaluateConfig, manifest: Manifest, split: Split, logits: NDArray[np.float64]
 ) -> tuple[list[Calibration], list[Threshold]]:
     # An untrained column has no logits: its films are as good as masked.
     truth = np.where(np.isnan(logits), np.nan, split.truth)
-    calibrations = fit_calibrations(truth, logits, method=config.calibration, split=FITTING)
+    calibrations = fit_calibrations(
+        truth, logits, method=config.calibration, split=FITTING, patients=split.patients
+    )
     thresholds = fit_thresholds(
         truth,
         probabilities(logits, calibrations),
         rule=config.rule,
         sensitivity=config.sensitivity,
         split=FITTING,
+        patients=split.patients,
+        bootstrap=config.bootstrap,
+        seed=config.seed,
+        weights_sha256=manifest.weights_sha256,
     )
     return calibrations, thresholds
 

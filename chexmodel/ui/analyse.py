@@ -112,6 +112,8 @@ def _read(predictor: Predictor, chosen: Chosen) -> Prediction:
 def _show(predictor: Predictor, prediction: Prediction, chosen: Chosen) -> None:
     for remark in prediction.audit.warnings:
         st.warning(f"{chosen.name}: {remark}.", icon=":material/warning:")
+    for remark in predictor.stale():
+        st.warning(remark, icon=":material/warning:")
     if chosen.remark:
         st.caption(f":material/science: {chosen.remark}")
     controls = st.columns([3, 2, 2])
@@ -138,7 +140,7 @@ def _show(predictor: Predictor, prediction: Prediction, chosen: Chosen) -> None:
         figure = film_figure(overlay, height=_HEIGHT, scale=scale)
         st.plotly_chart(figure, config=CONFIG, key="overlay-figure", theme=None)
     with findings:
-        st.markdown("**Findings**, the highest score first; the tick is the threshold")
+        st.markdown("**Findings**, the highest score first; tick: threshold; dashed: its indeterminate band")
         st.html(findings_html(prediction, predictor.bundle.calibrations))
     measured = predictor.bundle.localisation() if method == EXACT else []
     pointing = next((point for point in measured if point.observation == finding), None)

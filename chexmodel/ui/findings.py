@@ -18,6 +18,8 @@ STYLE: Final = """<style>
 .cx-findings .fill{position:absolute;inset:0 auto 0 0;border-radius:.3rem;
   background:color-mix(in srgb,currentColor 45%,transparent)}
 .cx-findings .called .fill{background:#0e8aae}
+.cx-findings .band{position:absolute;top:-.18rem;bottom:-.18rem;border:1px dashed currentColor;
+  border-radius:.1rem;background:color-mix(in srgb,currentColor 18%,transparent)}
 .cx-findings .tick{position:absolute;top:-.18rem;bottom:-.18rem;width:.18rem;margin-left:-.09rem;
   background:currentColor;border-radius:.1rem}
 .cx-findings .off{opacity:.6}
@@ -36,12 +38,15 @@ def ranked(prediction: Prediction) -> list[str]:
 def decision_words(prediction: Prediction, observation: str) -> str:
     """Say of one trained observation what its score is and on which side of its threshold it lies."""
     k = prediction.observations.index(observation)
+    if prediction.indeterminate[k]:
+        low, high = prediction.bands[k]
+        return f"{prediction.probabilities[k]:.2f} · indeterminate ({low:.2f}–{high:.2f})"
     side = "at or above" if prediction.decisions[k] else "below"
     return f"{prediction.probabilities[k]:.2f} · {side} {prediction.thresholds[k]:.2f}"
 
 
 def findings_html(prediction: Prediction, calibrations: list[Calibration]) -> str:
-    """Draw the list: score as a bar, threshold as a tick, decision in words; untrained ones at the end.
+    """Draw the list: score as a bar, threshold as a tick in its band, decision in words; untrained ones last.
 
     Args:
         prediction: of the film.
@@ -63,11 +68,17 @@ def _item(prediction: Prediction, observation: str, calibrations: list[Calibrati
     note, reason = "", calibrations[k].reason
     if reason is not None:
         note = f' <small title="{escape(reason)}">uncalibrated</small>'
-    name = f"{'▲ ' if prediction.decisions[k] else ''}{escape(observation)}{note}"
+    called = prediction.decisions[k] and not prediction.indeterminate[k]
+    mark = "▲ " if called else "◇ " if prediction.indeterminate[k] else ""
+    name = f"{mark}{escape(observation)}{note}"
+    low, high = prediction.bands[k]
+    band = ""
+    if np.isfinite(low):
+        band = f'<span class="band" style="left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%"></span>'
     return (
-        f'<div role="listitem" class="{"called" if prediction.decisions[k] else "quiet"}">'
+        f'<div role="listitem" class="{"called" if called else "quiet"}">'
         f'<div class="row"><span>{name}</span><span class="word">{words}</span></div>'
         f'<div class="bar" aria-hidden="true">'
         f'<span class="fill" style="width:{100 * prediction.probabilities[k]:.1f}%"></span>'
-        f'<span class="tick" style="left:{100 * prediction.thresholds[k]:.1f}%"></span></div></div>'
+        f'{band}<span class="tick" style="left:{100 * prediction.thresholds[k]:.1f}%"></span></div></div>'
     )
