@@ -6,7 +6,7 @@ a pattern, a dash, a symbol or a label says the same.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 CONFIG: Final = {"displayModeBar": False, "scrollZoom": False}
 """For `st.plotly_chart`: on a phone a finger on a chart scrolls the page."""
+
+ImageFormat = Literal["svg", "png"]
 
 GREY: Final = "#7F8790"
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#B8639A", "#C27F00", GREY)
@@ -23,6 +25,7 @@ MAX_SERIES: Final = len(COLOURS)
 SHARES: Final = ((0.0, "#EDF3F6"), (1.0, "#79AFCB"))
 """Colour scale of a few cells, light enough for the one ink of the text on them."""
 INK: Final = "#16222B"
+_SCALES: Final[dict[ImageFormat, int]] = {"svg": 1, "png": 3}
 _CLEAR = "rgba(0,0,0,0)"
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
@@ -64,6 +67,23 @@ def figure(traces: Sequence[Any], *, height: int, **layout: Any) -> go.Figure:
     )
     drawn.update_xaxes(automargin=True, fixedrange=True, title_standoff=8)
     return drawn.update_yaxes(automargin=True, fixedrange=True, title_standoff=8)
+
+
+def config(name: str, image_format: ImageFormat = "svg") -> dict[str, Any]:
+    """Give `CONFIG` with one button, shown on hover: it saves the figure as a file.
+
+    The file has the size and the colours of the figure on the page, on a transparent background.
+
+    Args:
+        name: of the file, without extension.
+        image_format: "svg", or "png" at three times the figure's pixels.
+    """
+    return CONFIG | {
+        "displayModeBar": "hover",
+        "displaylogo": False,
+        "modeBarButtons": [["toImage"]],
+        "toImageButtonOptions": {"format": image_format, "filename": name, "scale": _SCALES[image_format]},
+    }
 
 
 def hatched(colour: str, shape: str) -> dict[str, Any]:

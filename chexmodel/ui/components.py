@@ -1,14 +1,15 @@
-"""What several pages share: the model in use, error sentences, the notice."""
+"""What several pages share: the model in use, error sentences, the notice, charts and tables to save."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 
+import pandas as pd
 import streamlit as st
 
-from chexmodel import bundle
+from chexmodel import bundle, canvas
 from chexmodel.bundle import Bundle
 from chexmodel.errors import BundleError, ChexError
 from chexmodel.predictor import Predictor
@@ -17,6 +18,9 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 MODELS: Final = ROOT / "assets" / "models"
 MODEL_KEY: Final = "model"
 """Session key of the chosen bundle's path, a string."""
+FORMAT_KEY: Final = "image-format"
+"""Session key of the format in which charts are saved, one of `canvas.ImageFormat`."""
+_FORMATS: Final[tuple[canvas.ImageFormat, ...]] = ("svg", "png")
 
 NOTICE: Final = (
     "For research and teaching. Not a medical device: never the basis of a decision about a patient."
@@ -98,3 +102,75 @@ def guard() -> Iterator[None]:
         yield
     except ChexError as error:
         st.error(str(error), icon=":material/error:")
+
+
+def image_format() -> None:
+    """Show the one choice of a page: how its charts are saved. It holds for all pages of the session."""
+    chosen = st.session_state.get(FORMAT_KEY, _FORMATS[0])
+    picked = st.segmented_control(
+        "Save charts as",
+        _FORMATS,
+        default=chosen,
+        format_func=str.upper,
+        help="The camera in a chart's upper right corner, shown when you point at or tap the chart, saves it "
+        "in the colours of the page, on a transparent background.",
+    )
+    # A widget's own state is forgotten when a page without it is shown: keep the choice beside it.
+    st.session_state[FORMAT_KEY] = picked or chosen
+
+
+def chart(figure: Any, name: str) -> None:
+    """Draw a figure that can be saved.
+
+    Args:
+        figure: of plotly.
+        name: of the file, without extension, and of the element: one of its kind on the page.
+    """
+    config = canvas.config(name, st.session_state.get(FORMAT_KEY, _FORMATS[0]))
+    st.plotly_chart(figure, config=config, key=f"chart-{name}")
+
+
+def table(
+    frame: pd.DataFrame,
+    name: str,
+    *,
+    formats: Mapping[str, str] | None = None,
+    columns: Mapping[str, Any] | None = None,
+    hide_index: bool = False,
+    height: int | Literal["content"] = "content",
+) -> None:
+    """Draw a table, and a button that saves it as CSV with the numbers as they are, not as they are shown.
+
+    Args:
+        frame: what is shown and saved; NaN is undefined: shown as "—", empty in the CSV.
+        name: of the file, without extension, and of the elements: one of its kind on the page.
+        formats: column → how its numbers are shown, as `st.column_config.NumberColumn` takes it; otherwise
+            whole numbers with thousands separators, and others with three decimals.
+        columns: column → `st.column_config`, for columns that need more than that.
+        hide_index: neither show nor save the index.
+        height: px, or "content" for all rows.
+    """
+    plain = {"i": "localized", "u": "localized", "f": "%.3f"}
+    kinds = {str(column): plain.get(kind.kind) for column, kind in frame.dtypes.items()}
+    shown = {
+        column: st.column_config.NumberColumn(format=how)
+        for column, how in (kinds | dict(formats or {})).items()
+        if how is not None
+    }
+    st.dataframe(
+        frame,
+        hide_index=hide_index,
+        height=height,
+        column_config=shown | dict(columns or {}),
+        placeholder="—",
+        key=f"table-{name}",
+    )
+    st.download_button(
+        "CSV",
+        lambda: frame.to_csv(index=not hide_index).encode(),
+        file_name=f"{name}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"csv-{name}",
+    )
