@@ -101,3 +101,21 @@ def gaps(values: NDArray[np.floating]) -> list[Any]:
     cells[np.isnan(values)] = None
     listed: list[Any] = cells.tolist()
     return listed
+
+
+def reference(x: list[float], y: list[float], *, colour: str, hover: str) -> go.Scatter:
+    """Draw what a curve is read against; the text beside the chart names it."""
+    return go.Scatter(
+        x=x,
+        y=y,
+        mode="lines",
+        line={"color": colour, "dash": "dot", "width": 1.5},
+        hovertemplate=f"{hover}<extra></extra>",
+        showlegend=False,
+    )
+
+
+def faint(colour: str) -> str:
+    """Give a colour (#RRGGBB) at a fifth of its opacity."""
+    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.2)"

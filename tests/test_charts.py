@@ -3,13 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
-from chexmodel import canvas, run_charts
+from chexmodel import run_charts
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.statistics import Ages
-from chexmodel.ui import charts, curves
-from chexmodel.ui.operating import Confusion, Scored
+from chexmodel.ui import charts
 
 HISTORY = pd.DataFrame({"epoch": [1, 2], "train_loss": [0.3, 0.2], "val_loss": [0.4, np.nan]})
 
@@ -29,12 +27,6 @@ def together() -> pd.DataFrame:
     return pd.DataFrame(grid, index=list(OBSERVATIONS), columns=list(OBSERVATIONS))
 
 
-def scored(name: str = "Edema", *, seed: int = 0, threshold: float = 0.5) -> Scored:
-    rng = np.random.default_rng(seed)
-    labels = (rng.random(60) < 0.4).astype(float)
-    return Scored(name, labels, np.clip(0.3 * labels + 0.7 * rng.random(60), 0, 1), threshold)
-
-
 # ---------------------------------------------------------------------------------------- label tables
 
 
@@ -51,9 +43,6 @@ def test_no_colour_stands_alone(counts: pd.DataFrame) -> None:
         (bar.marker.pattern.shape, bar.marker.color) for bar in charts.states(counts, percent=False).data
     ]
     assert len({shape for shape, _ in looks}) == len({colour for _, colour in looks}) == 4
-    lines = curves.roc([scored(seed=i, name=OBSERVATIONS[i]) for i in range(canvas.MAX_SERIES)]).data
-    dashes = [line.line.dash for line in lines if line.name]
-    assert len(set(dashes)) == canvas.MAX_SERIES
 
 
 def test_cooccurrence_leaves_out_zero_and_undefined(together: pd.DataFrame) -> None:
@@ -98,47 +87,7 @@ def test_positives_are_shares_of_their_own_view() -> None:
     assert list(nothing.data[0].x) == [None]
 
 
-# ---------------------------------------------------------------------------------------------- models
-
-
-def test_roc_has_the_area_that_scikit_learn_reports_and_marks_the_operating_point() -> None:
-    given = scored()
-    chance, line, point = curves.roc([given]).data
-    assert auc(line.x, line.y) == pytest.approx(roc_auc_score(given.labels, given.probs))
-    assert list(chance.x) == list(chance.y) == [0, 1]
-    rates = given.at(0.5).rates()
-    assert point.x[0] == pytest.approx(1 - rates["Specificity"].value)
-    assert point.y[0] == pytest.approx(rates["Sensitivity"].value)
-
-
-def test_precision_recall_has_the_area_that_scikit_learn_reports() -> None:
-    given = scored()
-    share, line, point = curves.precision_recall([given]).data
-    # In steps: each precision holds on the way down to the next recall.
-    area = -np.sum(np.diff(line.x) * np.asarray(line.y)[:-1])
-    assert area == pytest.approx(average_precision_score(given.labels, given.probs))
-    assert list(share.y) == [given.positives / 60] * 2
-    assert point.y[0] == pytest.approx(given.at(0.5).rates()["PPV"].value)
-
-
-def test_no_precision_without_a_called_film() -> None:
-    traces = curves.precision_recall([scored(threshold=1.0)]).data
-    assert [trace.mode for trace in traces] == ["lines", "lines"]
-
-
-def test_confusion_counts_and_undefined_rates() -> None:
-    given = scored()
-    low, high = given.at(0.0), given.at(1.1)
-    assert low == Confusion(tp=given.positives, fp=given.negatives, fn=0, tn=0)
-    assert high == Confusion(tp=0, fp=0, fn=given.positives, tn=given.negatives)
-    assert np.isnan(high.rates()["PPV"].value)
-    assert high.rates()["PPV"].reason == "no film is called positive"
-    assert low.rates()["Sensitivity"] == (1.0, given.positives, "")
-    cells = curves.confusion(Confusion(tp=3, fp=1, fn=2, tn=1_994)).data[0]
-    assert cells.text[0][0].startswith("<b>3</b><br>true positive")
-    assert cells.text[1][1].startswith("<b>1,994</b><br>true negative")
-    np.testing.assert_allclose(cells.z[0], [60, 40])
-    assert list(curves.confusion(Confusion(0, 1, 0, 1)).data[0].z[0]) == [None, None]
+# ------------------------------------------------------------------------------------------------ runs
 
 
 def test_training_lines_keep_values_and_gaps() -> None:

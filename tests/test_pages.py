@@ -12,8 +12,6 @@ from streamlit.testing.v1 import AppTest
 from tiny_bundle import HISTORY, RARE, UNTRAINED, tiny_config, write_tiny_bundle
 
 from chexmodel import bundle
-from chexmodel.bundle import Bundle
-from chexmodel.labels import OBSERVATIONS
 from chexmodel.statistics import load_statistics
 from chexmodel.ui.components import MODEL_KEY
 from train.config import MACHINE, FitConfig
@@ -133,84 +131,6 @@ def test_dataset_names_an_upload_as_its_owner_does() -> None:
     assert "/tmp" not in at.error[0].value
 
 
-# ------------------------------------------------------------------------------------------ Evaluation
-
-
-def test_evaluation_shows_the_scores_of_the_file(tiny: Path) -> None:
-    at = opened("evaluation", tiny)
-    scores = bundle.load(tiny).metrics().splits["test"]
-    table = at.dataframe[0].value.set_index("observation")
-    assert metrics(at)["Films"] == str(scores.films)
-    assert metrics(at)["Bootstrap resamples"] == "50"
-    for score in scores.scores:
-        shown = table.loc[score.observation]
-        assert (shown["positives"], shown["negatives"], shown["masked"]) == (
-            score.positives,
-            score.negatives,
-            score.masked,
-        )
-        if score.undefined is None:
-            assert shown["AUROC (95 %)"].startswith(f"{score.auroc.value:.2f} ({score.auroc.low:.2f}–")
-            assert shown["F1"] == f"{score.f1.value:.2f}"
-            assert shown["F1 of constant yes"] == f"{score.f1_constant_yes:.2f}"
-    assert charts(at) == 3
-    assert not at.warning
-
-
-def test_evaluation_shows_a_dash_and_the_reason_where_undefined(tiny: Path) -> None:
-    at = opened("evaluation", tiny)
-    table = at.dataframe[0].value.set_index("observation")
-    for name, reason in ((UNTRAINED, "not trained"), (RARE, "0 positives")):
-        assert table.loc[name, "AUROC (95 %)"] == table.loc[name, "F1"] == "—"
-        assert reason in table.loc[name, "why undefined"]
-        assert name not in at.selectbox(key="evaluation-observation").options
-        assert f"{name} ({reason}" in text(at)
-    macro = at.dataframe[1].value.set_index("metric")
-    assert macro.loc["AUROC", "over"] == len(OBSERVATIONS) - 2
-
-
-def test_evaluation_marks_the_split_that_was_fitted_on(tiny: Path) -> None:
-    at = opened("evaluation", tiny)
-    at.radio(key="evaluation-split").set_value("validation")
-    assert "fitted on these films" in ran(at).warning[0].value
-    assert metrics(at)["Films"] == "120"
-
-
-def test_the_slider_starts_at_the_threshold_and_moves_the_counts(tiny: Path) -> None:
-    at = opened("evaluation", tiny)
-    at.selectbox(key="evaluation-observation").set_value("Edema")
-    ran(at)
-    loaded: Bundle = bundle.load(tiny)
-    score = next(s for s in loaded.metrics().splits["test"].scores if s.observation == "Edema")
-    assert at.slider[0].value == score.threshold
-    assert metrics(at)["Sensitivity"] == f"{score.recall.value:.2f}"
-    assert metrics(at)["PPV"] == f"{score.precision.value:.2f}"
-    point = loaded.thresholds[OBSERVATIONS.index("Edema")]
-    assert f"{point.positives} positives and {point.negatives} negatives" in text(at)
-    at.slider[0].set_value(1.0)
-    assert metrics(ran(at))["Sensitivity"] == "0.00"
-    assert metrics(at)["PPV"] == "—"
-    assert "PPV is undefined: no film is called positive." in text(at)
-
-
-def test_evaluation_compares_observations(tiny: Path) -> None:
-    at = opened("evaluation", tiny)
-    at.multiselect[0].set_value(["Edema", "Pneumonia"])
-    ran(at)
-    drawn = json.loads(at.get("plotly_chart")[0].proto.spec)["data"]
-    assert [line["name"].split(" (")[0] for line in drawn if "(" in line.get("name", "")] == [
-        "No Finding",
-        "Edema",
-        "Pneumonia",
-    ]
-
-
-def test_evaluation_of_other_weights_is_called_out(tiny: Path) -> None:
-    document = json.loads((tiny / "metrics.json").read_text())
-    (tiny / "metrics.json").write_text(json.dumps(document | {"weights_sha256": "0" * 64}))
-    assert "other weights" in opened("evaluation", tiny).error[0].value
-
-
 # -------------------------------------------------------------------------------------------- Training
 
 
@@ -299,7 +219,7 @@ def test_model_shows_the_calibration_of_the_file(tiny: Path) -> None:
 
 @pytest.mark.parametrize(
     ("page", "lacking"),
-    [("evaluation", "metrics.json"), ("evaluation", "predictions.parquet"), ("model", "card.md")],
+    [("evaluation", "metrics.json"), ("model", "card.md")],
 )
 def test_a_lacking_file_is_a_sentence(tiny: Path, page: str, lacking: str) -> None:
     (tiny / lacking).unlink()
@@ -315,7 +235,7 @@ def test_a_lacking_file_is_a_sentence(tiny: Path, page: str, lacking: str) -> No
     ("page", "damaged"),
     [
         *((page, name) for page in ("evaluation", "model") for name in ("bundle.json", "model.safetensors")),
-        *(("evaluation", name) for name in ("metrics.json", "predictions.parquet", "thresholds.json")),
+        *(("evaluation", name) for name in ("metrics.json", "thresholds.json")),
         ("training", "bundle.json"),
     ],
 )
@@ -324,14 +244,6 @@ def test_a_damaged_file_is_a_sentence(tiny: Path, page: str, damaged: str) -> No
     at = opened(page, tiny)
     assert len(at.error) == 1
     assert "bundle" in at.error[0].value
-
-
-def test_predictions_of_another_layout_are_a_sentence(tiny: Path) -> None:
-    predictions = bundle.load(tiny).predictions()
-    predictions.drop(columns="logit Edema").to_parquet(tiny / "predictions.parquet")
-    assert "logit Edema" in opened("evaluation", tiny).error[0].value
-    predictions[predictions["split"] == "validation"].to_parquet(tiny / "predictions.parquet")
-    assert "films of the test split" in opened("evaluation", tiny).error[0].value
 
 
 @pytest.mark.parametrize("page", ["evaluation", "model"])

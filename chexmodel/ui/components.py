@@ -134,6 +134,7 @@ def table(
     frame: pd.DataFrame,
     name: str,
     *,
+    shown: pd.DataFrame | None = None,
     formats: Mapping[str, str] | None = None,
     columns: Mapping[str, Any] | None = None,
     hide_index: bool = False,
@@ -144,6 +145,7 @@ def table(
     Args:
         frame: what is shown and saved; NaN is undefined: shown as "—", empty in the CSV.
         name: of the file, without extension, and of the elements: one of its kind on the page.
+        shown: what to show in its place, for cells of text such as a value with its interval.
         formats: column → how its numbers are shown, as `st.column_config.NumberColumn` takes it; otherwise
             whole numbers with thousands separators, and others with three decimals.
         columns: column → `st.column_config`, for columns that need more than that.
@@ -151,17 +153,18 @@ def table(
         height: px, or "content" for all rows.
     """
     plain = {"i": "localized", "u": "localized", "f": "%.3f"}
-    kinds = {str(column): plain.get(kind.kind) for column, kind in frame.dtypes.items()}
-    shown = {
+    drawn = frame if shown is None else shown
+    kinds = {str(column): plain.get(kind.kind) for column, kind in drawn.dtypes.items()}
+    numbers = {
         column: st.column_config.NumberColumn(format=how)
         for column, how in (kinds | dict(formats or {})).items()
         if how is not None
     }
     st.dataframe(
-        frame,
+        drawn,
         hide_index=hide_index,
         height=height,
-        column_config=shown | dict(columns or {}),
+        column_config=numbers | dict(columns or {}),
         placeholder="—",
         key=f"table-{name}",
     )

@@ -44,13 +44,13 @@ def judged_runs(paths: dict[str, Path]) -> None:
     for run, path in paths.items():
         try:
             prints[run] = fingerprint(path)
-            found[run] = _finished(path, split, run, prints[run])
+            found[run] = finished(path, split, run, prints[run])
         except BundleError as error:
             st.caption(f"Left out: {run}. {error}")
     if not found:
         st.info("None of these runs has been evaluated: there are no scores to compare.")
         return
-    evaluations = {run: finished.evaluation for run, finished in found.items()}
+    evaluations = {run: one.evaluation for run, one in found.items()}
     st.markdown("**Macro averages**, each run on its own films; “over” is the number of observations")
     st.dataframe(averages_table(evaluations), height="content", column_config={"run": _FIRST})
     st.markdown("**AUROC per observation**")
@@ -71,7 +71,7 @@ def _differences(found: dict[str, Finished], prints: dict[str, str], split: str)
     for run in found:
         if run != baseline:
             with guard():
-                comparisons[run] = _compared(
+                comparisons[run] = compared(
                     found[baseline], found[run], (split, baseline, prints[baseline], run, prints[run])
                 )
     if not comparisons:
@@ -91,10 +91,20 @@ def _differences(found: dict[str, Finished], prints: dict[str, str], split: str)
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading predictions …")
-def _finished(_path: Path, split: str, run: str, state: str) -> Finished:  # noqa: ARG001 – part of the key
+def finished(_path: Path, split: str, run: str, state: str) -> Finished:  # noqa: ARG001 – part of the key
+    """Read what an evaluated run says of a split; `state` is the fingerprint of its files.
+
+    Raises:
+        BundleError: it was not evaluated, or its files are damaged.
+    """
     return read_finished(_path, split, name=run)
 
 
 @st.cache_data(max_entries=64, show_spinner="Resampling patients …")
-def _compared(_first: Finished, _second: Finished, state: tuple[str, ...]) -> Comparison:  # noqa: ARG001
+def compared(_first: Finished, _second: Finished, state: tuple[str, ...]) -> Comparison:  # noqa: ARG001
+    """Compare two runs; `state` has the split, their names and the fingerprints of their files.
+
+    Raises:
+        DatasetError: they have no film in common, or their labels disagree.
+    """
     return compare_judged(_first.judged, _second.judged, bootstrap=_BOOTSTRAP, seed=_SEED)

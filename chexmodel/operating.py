@@ -22,7 +22,7 @@ class Rate(NamedTuple):
     reason: str
 
 
-class Confusion(NamedTuple):
+class Counts(NamedTuple):
     """Films by label and by call: true and false positives, false and true negatives."""
 
     tp: int
@@ -46,12 +46,14 @@ class Scored:
     """The unmasked films of one observation.
 
     labels: (N,) in {0, 1}. probs: (N,) calibrated, in [0, 1]. threshold: the bundle's, in [0, 1].
+    patients: (N,) ids.
     """
 
     observation: str
     labels: NDArray[np.float64]
     probs: NDArray[np.float64]
     threshold: float
+    patients: NDArray[np.object_]
 
     @property
     def positives(self) -> int:
@@ -63,12 +65,12 @@ class Scored:
         """Films labelled negative."""
         return int((self.labels == 0).sum())
 
-    def at(self, threshold: float) -> Confusion:
+    def at(self, threshold: float) -> Counts:
         """Count the films at a threshold; `probs >= threshold` is called positive."""
         called = self.probs >= threshold
         actual = self.labels == 1
         cells = (actual & called, ~actual & called, actual & ~called, ~actual & ~called)
-        return Confusion(*(int(cell.sum()) for cell in cells))
+        return Counts(*(int(cell.sum()) for cell in cells))
 
     def roc(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Give (1 − specificity, sensitivity), both ascending."""
@@ -103,7 +105,7 @@ def read_scored(bundle: Bundle, predictions: pd.DataFrame, split: str) -> dict[s
     for k, name in enumerate(OBSERVATIONS):
         labels, probs = judged.targets[:, k], judged.probs[:, k]
         known = ~np.isnan(labels) & ~np.isnan(probs)
-        scored = Scored(name, labels[known], probs[known], bundle.thresholds[k].value)
+        scored = Scored(name, labels[known], probs[known], bundle.thresholds[k].value, judged.patients[known])
         if scored.positives and scored.negatives:
             found[name] = scored
     return found

@@ -1,0 +1,60 @@
+"""Part of the page Evaluation: another model on the same films, and the paired difference."""
+
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+
+from chexmodel import run_charts
+from chexmodel.bundle import Bundle
+from chexmodel.comparison import METRICS
+from chexmodel.comparison_tables import (
+    METRIC_WORDS,
+    READING,
+    auroc_table,
+    averages_table,
+    conditions,
+    differences_table,
+)
+from chexmodel.metrics import Evaluation
+from chexmodel.runs import fingerprint
+from chexmodel.ui.components import bundle_choices, bundle_name, chart, table
+from chexmodel.ui.differences import compared, finished
+
+OTHER_KEY: Final = "evaluation-other"
+METRIC_KEY: Final = "evaluation-difference"
+
+
+def section(bundle: Bundle, evaluation: Evaluation, split: str) -> None:  # noqa: ARG001 – read from the files
+    """Draw the section.
+
+    Raises:
+        ChexError: one of the two was not evaluated, or their films or labels do not fit.
+    """
+    others = {bundle_name(path): path for path in bundle_choices() if path != bundle.path}
+    if not others:
+        st.info(
+            "There is no second model: train one (`python -m train fit`), or import one "
+            "(`python -m train import`), and evaluate it on the same films."
+        )
+        return
+    other = st.selectbox("Second model", list(others), key=OTHER_KEY)
+    first = bundle_name(bundle.path)
+    prints = {name: fingerprint(path) for name, path in ((first, bundle.path), (other, others[other]))}
+    both = {
+        name: finished(Path(path), split, name, prints[name])
+        for name, path in ((first, bundle.path), (other, others[other]))
+    }
+    evaluations = {name: found.evaluation for name, found in both.items()}
+    st.markdown("**Side by side**, each on its own films; “over” is the number of observations")
+    table(averages_table(evaluations), f"{first}-{other}-{split}-averages")
+    table(auroc_table(evaluations), f"{first}-{other}-{split}-auroc")
+    comparison = compared(both[first], both[other], (split, first, prints[first], other, prints[other]))
+    st.subheader(f"{other} minus {first}")
+    metric = st.selectbox(
+        "Metric of the chart", METRICS, key=METRIC_KEY, format_func=METRIC_WORDS.__getitem__
+    )
+    chart(run_charts.forest({other: comparison}, metric), f"{first}-{other}-{split}-{metric}")
+    st.caption(f"Right of 0 {other} is better. A filled mark's interval excludes 0.")
+    table(differences_table(comparison), f"{first}-{other}-{split}-differences")
+    st.caption(f"{conditions(comparison)} {READING}")
