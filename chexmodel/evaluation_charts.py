@@ -88,7 +88,7 @@ def whiskers(rows: Sequence[Estimate | Average], colour: str = canvas.COLOURS[0]
 
 def reliability(row: Reliability) -> go.Figure:
     """Share of positives against mean probability, before and after calibration; the diagonal is perfect."""
-    top = min(1.0, 1.05 * max(b.high for quality in (row.before, row.after) for b in quality.bins))
+    top = min(1.02, 1.05 * max(b.high for quality in (row.before, row.after) for b in quality.bins))
     traces = [canvas.reference([0, 1], [0, 1], colour=canvas.GREY, hover="perfect calibration")]
     traces += [_bins(1, "before (sigmoid of the raw score)", row.before)]
     traces += [_bins(0, f"after ({row.method})", row.after)]

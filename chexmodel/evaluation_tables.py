@@ -1,7 +1,7 @@
 """An evaluation as tables of text: one wording for the shell, the card, the report and the page."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import pandas as pd
@@ -9,6 +9,7 @@ import pandas as pd
 from chexmodel.baselines import LOWER_IS_BETTER
 from chexmodel.reliability import Reliability
 from chexmodel.scores import Average, Evaluation, ObservationScore, interval
+from chexmodel.thresholds import Threshold
 
 WORDS: Final = {
     "auroc": "AUROC",
@@ -136,6 +137,25 @@ def reliability_table(rows: list[Reliability]) -> pd.DataFrame:
                 "ECE after": row.after.ece,
             }
             for row in rows
+        ]
+    )
+
+
+def thresholds_table(thresholds: Sequence[Threshold]) -> pd.DataFrame:
+    """One row an observation: its operating point, the indeterminate band, where both come from."""
+    return pd.DataFrame(
+        [
+            {
+                "observation": point.observation,
+                "threshold": number(point.value, digits=3),
+                "indeterminate band": "—" if math.isnan(point.low) else f"{point.low:.3f}–{point.high:.3f}",
+                "rule": point.rule + (f" {point.wanted:.2f}" if point.wanted is not None else ""),
+                "fitted on": f"{point.split}: {point.positives:,} positives, {point.negatives:,} negatives",
+                "sensitivity there": interval(point.sensitivity),
+                "specificity there": interval(point.specificity),
+                "why a default": point.reason or "",
+            }
+            for point in thresholds
         ]
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 from chexmodel.bundle import Manifest, Metrics, Origin
 from chexmodel.localisation import Pointing
 from chexmodel.metrics import Evaluation
+from chexmodel.reliability import Reliability
 from chexmodel.thresholds import Threshold
 from train import card_tables as tables
 from train.config import MACHINE, FitConfig
@@ -28,6 +29,7 @@ def write_card(
     thresholds: Sequence[Threshold] = (),
     maps: Sequence[Pointing] = (),
     folds: Sequence[Split] = (),
+    reliability: Sequence[Reliability] = (),
 ) -> str:
     """Write `card.md`: every figure in it is in the bundle's other files.
 
@@ -49,6 +51,7 @@ def write_card(
         f"SHA-256 `{manifest.weights_sha256}`.",
         _commands(manifest, metrics),
         *(_judged(manifest, test, thresholds) if test else []),
+        *(["## Calibration on the test split", tables.calibration(reliability)] if reliability else []),
         *(["## Maps", _maps(manifest.members, maps)] if maps else []),
         "## Limits",
         _limits(manifest, test, maps),

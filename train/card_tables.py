@@ -1,23 +1,28 @@
 """The model card's tables of figures, in Markdown."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from chexmodel.bundle import Manifest
+from chexmodel.evaluation_tables import (
+    READING,
+    averages_table,
+    number,
+    reliability_table,
+    scores_table,
+    thresholds_table,
+)
 from chexmodel.localisation import Pointing
 from chexmodel.metrics import Evaluation
+from chexmodel.reliability import Reliability
 from chexmodel.scores import interval
 from chexmodel.thresholds import Threshold
 
-
-def number(value: float) -> str:
-    """Two decimals, or a dash where a value is undefined."""
-    return "—" if value != value else f"{value:.2f}"
-
-
-def title(name: str) -> str:
-    """Name of a metric in words."""
-    words = {"auroc": "AUROC", "f1": "F1", "f1_constant_yes": "F1 of a constant yes"}
-    return words.get(name, name.replace("_", " "))
+_COLUMNS: Final = (
+    *("observation", "positives", "negatives", "masked", "AUROC (95 %)", "average precision (95 %)"),
+    *("sensitivity (95 %)", "specificity (95 %)", "F1 (95 %)", "F1 of the best constant", "lift in F1"),
+    *("Brier (95 %)", "lift in Brier"),
+)
 
 
 def table(header: list[str], rows: Iterable[list[str]]) -> str:
@@ -28,41 +33,23 @@ def table(header: list[str], rows: Iterable[list[str]]) -> str:
 
 def scores(test: Evaluation) -> str:
     """One row an observation; of an undefined one the reason."""
-    rows = []
-    for score in test.scores:
-        if score.undefined:
-            counted = [str(score.positives), str(score.negatives), str(score.masked)]
-            rows.append([score.observation, *counted, f"undefined: {score.undefined}", *["—"] * 5])
-            continue
-        rows.append(
-            [
-                score.observation,
-                *(str(count) for count in (score.positives, score.negatives, score.masked)),
-                interval(score.auroc),
-                interval(score.average_precision),
-                number(score.precision.value),
-                number(score.recall.value),
-                interval(score.f1),
-                number(score.f1_constant_yes),
-            ]
-        )
-    header = ["observation", "positives", "negatives", "masked", "AUROC", "average precision"]
-    return table([*header, "precision", "recall", "F1", "F1 of a constant yes"], rows)
+    shown = scores_table(test)
+    kept = shown[list(_COLUMNS)].copy()
+    # The reason stands where the first figure would: a card has no room for a column of its own.
+    undefined = [bool(score.undefined) for score in test.scores]
+    kept.loc[undefined, "AUROC (95 %)"] = "undefined: " + shown["why undefined"]
+    return table(list(kept.columns), ([str(cell) for cell in row] for row in kept.to_numpy()))
 
 
 def averages(test: Evaluation) -> str:
-    """Macro averages, and which observations count several times in them."""
-    rows = []
-    for name, average in test.macro.items():
-        distinct = test.macro_distinct[name]
-        rows.append(
-            [
-                title(name),
-                f"{interval(average)} over {average.observations}",
-                f"{interval(distinct)} over {distinct.observations}",
-            ]
-        )
-    text = table(["macro average", "plain", "equivalent labels as one"], rows)
+    """Averages, and which observations count several times in the plain macro average."""
+    rows = averages_table(test)
+    words = [
+        [*(str(cell) for cell in row[:1]), f"{row[1]} over {row[2]}", f"{row[3]} over {row[4]}", *row[5:]]
+        for row in rows.to_numpy().tolist()
+    ]
+    header = ["metric", "macro average", "equivalent labels as one", "lift over the best constant", "micro"]
+    text = table(header, words)
     if test.equivalent:
         groups = "; ".join(", ".join(group) for group in test.equivalent)
         text += (
@@ -75,27 +62,29 @@ def averages(test: Evaluation) -> str:
 def reading(test: Evaluation) -> str:
     """How the figures are to be read."""
     return (
-        f"95 % intervals: percentile bootstrap over patients, {test.bootstrap:,} resamples. A constant "
-        "answer has AUROC 0.50 and, answering yes, the F1 of the last column; average precision is to be "
-        "read against the share of positives. With a handful of positives an interval says little, and the "
-        "bootstrap understates it."
+        f"95 % intervals: percentile bootstrap over patients, {test.bootstrap:,} resamples. {READING} With a "
+        "handful of positives an interval says little."
     )
 
 
 def operating_points(manifest: Manifest, thresholds: Sequence[Threshold]) -> str:
-    """One row an observation that was trained."""
-    rows = [
-        [
-            point.observation,
-            f"{point.value:.3f}",
-            point.rule,
-            f"{point.split}: {point.positives} positives, {point.negatives} negatives",
-            point.reason or "",
-        ]
-        for point in thresholds
-        if point.observation not in manifest.not_trained
-    ]
-    return table(["observation", "threshold", "rule", "fitted on", "why a default"], rows)
+    """One row an observation that was trained: threshold, indeterminate band, rates at it, provenance."""
+    frame = thresholds_table([t for t in thresholds if t.observation not in manifest.not_trained])
+    text = table(list(frame.columns), frame.to_numpy().tolist())
+    return text + (
+        "\n\nThe band is the 95 % bootstrap interval of the threshold itself: other patients would have put "
+        "it somewhere there, and a score within it is read as indeterminate. Sensitivity and specificity are "
+        "those on the films of the fit, which flatter them."
+    )
+
+
+def calibration(rows: Sequence[Reliability]) -> str:
+    """What calibration does on the test split; one row an observation."""
+    frame = reliability_table([row for row in rows if row.split == "test"])
+    cells = (
+        [f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row] for row in frame.to_numpy()
+    )
+    return table(list(frame.columns), cells)
 
 
 def pointing(maps: Sequence[Pointing]) -> str:

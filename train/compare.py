@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from chexmodel.atomic import write_file
 from chexmodel.comparison import compare_judged
 from chexmodel.errors import BundleError, ChexError
 from chexmodel.runs import Finished, read_finished, read_history, read_options
 from train.compare_html import html
 from train.compare_report import Report
 from train.config import CompareConfig
+from train.html_page import write_page
 
 
 def compare(config: CompareConfig) -> Report:
@@ -31,13 +31,7 @@ def compare(config: CompareConfig) -> Report:
     report = _report(config)
     print(_text(report))
     if config.html is not None:
-        try:
-            write_file(config.html, html(report).encode())
-        except OSError as error:
-            raise ChexError(
-                f"{config.html} can't be written ({error}): name a file in a directory that is there"
-            ) from error
-        print(f"\nwritten: {config.html}")
+        write_page(config.html, html(report))
     return report
 
 

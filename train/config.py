@@ -172,6 +172,7 @@ class EvaluateConfig(BaseModel):
     ] = "best"
     bootstrap: Annotated[int, Field(ge=0, description="Resamples of patients for the intervals.")] = 1000
     seed: Annotated[int, Field(ge=0, description="Of the resampling.")] = 0
+    html: Annotated[Path | None, Field(description="Also write one self-contained page here.")] = None
     batch_size: Annotated[int, Field(ge=1, description="Films at a time.")] = 32
     workers: Annotated[int, Field(ge=0, description="Processes that load films.")] = 2
 

@@ -22,6 +22,8 @@ from train.card import write_card
 from train.config import EvaluateConfig, FitConfig
 from train.curves import operating_png
 from train.dataset import Split, Splits, load_splits, together
+from train.evaluate_html import html
+from train.html_page import write_page
 from train.judged import fit_config, judged_on, require_same_data
 from train.localise import boxes_of, localise
 from train.predict import predict
@@ -97,7 +99,7 @@ def evaluate(config: EvaluateConfig) -> Metrics:
         "reliability.json": bundle.to_json(judgement, list[Reliability]),
         "metrics.json": bundle.to_json(judged, Metrics),
         "predictions.parquet": _predictions(films, logits, splits),
-        "card.md": write_card(manifest, judged, thresholds, maps, held_out).encode(),
+        "card.md": write_card(manifest, judged, thresholds, maps, held_out, judgement).encode(),
     }
     if manifest.origin is not None:
         files[bundle.MANIFEST] = bundle.to_json(manifest, Manifest)
@@ -105,6 +107,8 @@ def evaluate(config: EvaluateConfig) -> Metrics:
         title = f"{manifest.name}: {name} split, {len(split)} films"
         files[f"operating_{name}.png"] = operating_png(split.truth, probs[name], scores[name], title=title)
     bundle.save(config.bundle, files)
+    if config.html is not None:
+        write_page(config.html, html(bundle.load(config.bundle)))
     print(_summary(scores[TEST]))
     return judged
 
@@ -191,7 +195,9 @@ def _predictions(films: dict[str, Split], logits: dict[str, NDArray[np.float64]]
 
 
 def _command(config: EvaluateConfig, manifest: Manifest) -> str:
-    chosen = json.loads(config.model_dump_json(exclude_defaults=True, exclude={"bundle", "data", "workers"}))
+    chosen = json.loads(
+        config.model_dump_json(exclude_defaults=True, exclude={"bundle", "data", "workers", "html"})
+    )
     options = "".join(f" --{name.replace('_', '-')} {value}" for name, value in chosen.items())
     note = f"  # {manifest.origin.caution}" if manifest.origin else ""
     return f"python -m train evaluate runs/{config.bundle.resolve().name} --data DIR{options}{note}"

@@ -1,0 +1,114 @@
+"""The evaluation of a bundle as one page that needs no network: what its files say, nothing else."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import Final
+
+from chexmodel import evaluation_charts, operating_charts
+from chexmodel.bundle import Bundle, Metrics
+from chexmodel.comparison_tables import FLATTERED
+from chexmodel.evaluation_tables import (
+    READING,
+    WORDS,
+    averages_table,
+    reliability_table,
+    scores_table,
+    thresholds_table,
+)
+from chexmodel.metrics import Evaluation
+from chexmodel.operating import Scored, read_scored
+from chexmodel.reliability import Reliability
+from chexmodel.ribbons import ribbons
+from chexmodel.scores import interval
+from train.html_page import chart, page, pairs, section, table
+
+_FORESTS: Final = ("auroc", "average_precision", "f1", "brier")
+_NOTICE: Final = (
+    "For research and teaching. Not a medical device: never the basis of a decision about a patient."
+)
+
+
+def html(bundle: Bundle) -> str:
+    """Write the evaluation of every split as HTML, the test split first.
+
+    Raises:
+        BundleError: the bundle was not evaluated, or a file of it is damaged.
+    """
+    metrics = bundle.metrics()
+    splits = sorted(metrics.splits, key=lambda split: split != "test")
+    parts = [_head(bundle, metrics), *(part for split in splits for part in _split(bundle, metrics, split))]
+    return page(f"Evaluation of {bundle.manifest.name}", parts)
+
+
+def _head(bundle: Bundle, metrics: Metrics) -> str:
+    manifest = bundle.manifest
+    untrained = "; ".join(f"{name} ({reason})" for name, reason in manifest.not_trained.items())
+    lines = [
+        f"<b>{_NOTICE}</b>",
+        f"Command: <code>{escape(metrics.command)}</code>",
+        f"Weights SHA-256: <code>{escape(metrics.weights_sha256)}</code>",
+        f"Labels: uncertain masked in every score, blank: {escape(manifest.policies.blank)}; "
+        f"{escape(manifest.policies.views)} films; split by patient.",
+        f"Not trained: {escape(untrained)}." if untrained else "",
+        escape(manifest.origin.caution) if manifest.origin else "",
+    ]
+    operating = section("Operating points", "", table(thresholds_table(bundle.thresholds), index=False))
+    return f"<p>{'<br>'.join(line for line in lines if line)}</p>{operating}"
+
+
+def _split(bundle: Bundle, metrics: Metrics, split: str) -> Iterator[str]:
+    evaluation = metrics.splits[split]
+    conditions = (
+        f"{evaluation.films:,} films of {evaluation.patients:,} patients. Intervals: 95 %, percentile bootstrap "
+        f"over patients, {evaluation.bootstrap:,} resamples, seed {evaluation.seed}."
+    )
+    note = f" {FLATTERED}" if split == "validation" else ""
+    yield section(
+        f"{split.capitalize()} split: scores",
+        f"{conditions}{note} {READING}",
+        table(scores_table(evaluation), index=False),
+        table(averages_table(evaluation), index=False),
+        pairs(
+            chart(evaluation_charts.forest(evaluation, metric), WORDS[metric])
+            for metric in _FORESTS
+            if metric in evaluation.macro
+        ),
+    )
+    scored = read_scored(bundle, bundle.predictions(), split)
+    yield section(
+        f"{split.capitalize()} split: curves",
+        "Ribbons: pointwise 95 % intervals over resamples of patients. A mark is the bundle's threshold; dotted: "
+        "chance, and the share of positives.",
+        *(_curves(one, evaluation) for one in scored.values()),
+    )
+    rows = [row for row in bundle.reliability() if row.split == split]
+    if rows:
+        yield _reliability(rows, split)
+
+
+def _curves(scored: Scored, evaluation: Evaluation) -> str:
+    found = ribbons(
+        scored.labels, scored.probs, scored.patients, bootstrap=evaluation.bootstrap, seed=evaluation.seed
+    )
+    score = next(score for score in evaluation.scores if score.observation == scored.observation)
+    return pairs(
+        [
+            chart(
+                operating_charts.roc([scored], [found.roc]),
+                f"{scored.observation}: ROC, area {interval(score.auroc)}",
+            ),
+            chart(
+                operating_charts.precision_recall([scored], [found.precision_recall]),
+                f"{scored.observation}: precision-recall, average {interval(score.average_precision)}",
+            ),
+        ]
+    )
+
+
+def _reliability(rows: Sequence[Reliability], split: str) -> str:
+    return section(
+        f"{split.capitalize()} split: calibration",
+        "Whiskers: 95 % Wilson intervals of the share of positives in a bin. Dotted: perfect calibration.",
+        table(reliability_table(list(rows)), index=False),
+        pairs(chart(evaluation_charts.reliability(row), row.observation) for row in rows),
+    )
