@@ -59,8 +59,8 @@ def _head(bundle: Bundle, metrics: Metrics) -> str:
 def _split(bundle: Bundle, metrics: Metrics, split: str) -> Iterator[str]:
     evaluation = metrics.splits[split]
     conditions = (
-        f"{evaluation.films:,} films of {evaluation.patients:,} patients. Intervals: 95 %, percentile bootstrap "
-        f"over patients, {evaluation.bootstrap:,} resamples, seed {evaluation.seed}."
+        f"{evaluation.films:,} films of {evaluation.patients:,} patients. Intervals: 95 %, percentile "
+        f"bootstrap over patients, {evaluation.bootstrap:,} resamples, seed {evaluation.seed}."
     )
     note = f" {FLATTERED}" if split == "validation" else ""
     yield section(
@@ -77,8 +77,8 @@ def _split(bundle: Bundle, metrics: Metrics, split: str) -> Iterator[str]:
     scored = read_scored(bundle, bundle.predictions(), split)
     yield section(
         f"{split.capitalize()} split: curves",
-        "Ribbons: pointwise 95 % intervals over resamples of patients. A mark is the bundle's threshold; dotted: "
-        "chance, and the share of positives.",
+        "Ribbons: pointwise 95 % intervals over resamples of patients. A mark is the bundle's threshold; "
+        "dotted: chance, and the share of positives.",
         *(_curves(one, evaluation) for one in scored.values()),
     )
     rows = [row for row in bundle.reliability() if row.split == split]

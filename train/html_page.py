@@ -21,7 +21,8 @@ h2 { margin-top: 2.5rem }
 p { max-width: 48rem }
 code { overflow-wrap: anywhere }
 .wide { overflow-x: auto }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); gap: 1rem 2rem }
+.pair { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(30rem, 100%), 1fr)) }
+.pair { gap: 1rem 2rem }
 .pair > div { min-width: 0 }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums }
 th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #d8dee3; text-align: left }
