@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from chexmodel import canvas
+from chexmodel.baselines import LOWER_IS_BETTER
 from chexmodel.evaluation_tables import WORDS, best_constant, scarce
 from chexmodel.labels import SHORT_NAMES
 from chexmodel.reliability import Quality, Reliability
@@ -15,7 +16,7 @@ from chexmodel.scores import Average, Estimate, Evaluation, interval
 
 
 def forest(evaluation: Evaluation, metric: str) -> go.Figure:
-    """One metric of all observations with intervals, the highest first, above its averages.
+    """One metric of all observations with intervals, the best first, above its averages.
 
     A grey diamond is the best constant answer. What is undefined is left out.
 
@@ -24,7 +25,8 @@ def forest(evaluation: Evaluation, metric: str) -> go.Figure:
         metric: one of `WORDS`.
     """
     found = [score for score in evaluation.scores if not np.isnan(getattr(score, metric).value)]
-    found.sort(key=lambda score: -float(getattr(score, metric).value))
+    sign = 1.0 if metric in LOWER_IS_BETTER else -1.0
+    found.sort(key=lambda score: sign * float(getattr(score, metric).value))
     rows: list[Estimate | Average] = [getattr(score, metric) for score in found]
     labels = [
         f"{SHORT_NAMES.get(s.observation, s.observation)}{' †' if scarce(s) else ''} "

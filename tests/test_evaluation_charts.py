@@ -107,7 +107,7 @@ def test_the_forest_has_every_defined_value_with_its_interval(evaluation: Evalua
     defined = [s for s in evaluation.scores if not np.isnan(getattr(s, metric).value)]
     averages = [evaluation.macro[metric], evaluation.macro_distinct[metric]]
     averages += [evaluation.micro[metric]] if metric in evaluation.micro else []
-    values = sorted((getattr(s, metric).value for s in defined), reverse=True)
+    values = sorted((getattr(s, metric).value for s in defined), reverse=metric not in ("brier", "ece"))
     assert list(model.x) == values + [average.value for average in averages]
     assert len(constants.x) == len(defined)
     for place, text in zip(model.customdata[: len(defined)], model.text, strict=False):

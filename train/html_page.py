@@ -20,7 +20,7 @@ h1 { margin-bottom: 0 }
 h2 { margin-top: 2.5rem }
 p { max-width: 48rem }
 code { overflow-wrap: anywhere }
-.wide { overflow-x: auto }
+.wide { overflow-x: auto; margin-bottom: 1.5rem }
 .pair { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(30rem, 100%), 1fr)) }
 .pair { gap: 1rem 2rem }
 .pair > div { min-width: 0 }
