@@ -48,6 +48,35 @@ def statistics(data: _Data, out: _Out = None) -> None:
 
 
 @app.command
+def protocol(data: _Data, out: _Out = None, bootstrap: int = 1000, seed: int = 0) -> None:
+    """Score answers that look at no film on a label table, the reference project's way and ours.
+
+    Prints the F1, precision, recall and accuracy of a constant “yes”, a constant “no” and the prevalence, and
+    how many patients a random split of the images shares. No film is needed.
+
+    Args:
+        data: a CheXpert CSV (also .csv.gz), or the directory that holds train.csv.
+        out: also write the result as JSON, with the table's name and SHA-256; no patient and no directory is
+            named. Without it nothing is written.
+        bootstrap: resamples of patients for the intervals.
+        seed: of the splits and of the resampling.
+    """
+    from chexmodel.protocol import table_protocols
+    from chexmodel.protocol_tables import printed
+    from chexmodel.statistics import provenance_of
+    from chexmodel.table import csv_files, read_table
+
+    csv, _ = csv_files(data)
+    command = f"python -m chexmodel protocol {csv.name}"
+    command += f" --bootstrap {bootstrap}" * (bootstrap != 1000) + f" --seed {seed}" * (seed != 0)
+    provenance = provenance_of(csv, command=command)
+    result = table_protocols(read_table(csv), provenance=provenance, bootstrap=bootstrap, seed=seed)
+    print(printed(result))
+    if out is not None:
+        _write(out, (result.model_dump_json(indent=1) + "\n").encode())
+
+
+@app.command
 def read(
     image: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")],
     model: Annotated[Path, tyro.conf.arg(metavar="BUNDLE")] = SHIPPED,

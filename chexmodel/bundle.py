@@ -1,8 +1,9 @@
 """A bundle: one directory that holds everything a model needs to be used and judged.
 
 Required: `bundle.json`, `model.safetensors`, `calibration.json`, `thresholds.json`. Written by `fit` and
-`evaluate` besides: `metrics.json`, `predictions.parquet`, `history.csv`, `curves.png`, `card.md`. Nothing
-in it is ever unpickled. An ensemble has the weights of its further members in `members/NN.safetensors`.
+`evaluate` besides: `metrics.json`, `predictions.parquet`, `history.csv`, `curves.png`, `card.md`;
+optional: `localisation.json`, `subgroups.json`, `reference_protocol.json`. Nothing in it is ever unpickled.
+An ensemble has the weights of its further members in `members/NN.safetensors`.
 """
 
 import hashlib
@@ -38,7 +39,9 @@ from chexmodel.manifest import (
     Policies,
 )
 from chexmodel.network import Network
+from chexmodel.protocol_scores import ReferenceProtocol
 from chexmodel.reliability import Reliability
+from chexmodel.subgroup_scores import Subgroups
 from chexmodel.thresholds import Threshold
 
 __all__ = [
@@ -102,6 +105,18 @@ class Bundle:
         if not (self.path / "localisation.json").is_file():
             return []
         return _parse(self.path, "localisation.json", TypeAdapter(list[Pointing]))
+
+    def subgroups(self) -> dict[str, Subgroups]:
+        """Read `subgroups.json`: split → scores per group; empty where nothing was measured."""
+        if not (self.path / "subgroups.json").is_file():
+            return {}
+        return _parse(self.path, "subgroups.json", TypeAdapter(dict[str, Subgroups]))
+
+    def reference_protocol(self) -> ReferenceProtocol | None:
+        """Read `reference_protocol.json`; None where `evaluate --protocol reference` was not run."""
+        if not (self.path / "reference_protocol.json").is_file():
+            return None
+        return _parse(self.path, "reference_protocol.json", TypeAdapter(ReferenceProtocol))
 
     def reliability(self) -> list[Reliability]:
         """Read `reliability.json`: probabilities before and after calibration; empty without the file."""

@@ -11,6 +11,7 @@ import torch
 from packs import packed
 from PIL import Image
 from stopped_runs import DROPPING, config
+from tiny_bundle import write_tiny_bundle
 
 from chexmodel import phantom
 from chexmodel.labels import OBSERVATIONS
@@ -110,3 +111,16 @@ def copied_data(tiny_data: Path, tmp_path: Path) -> Path:
             shutil.copyfile(path, file)
         (root / csv.name).write_bytes(csv.read_bytes())
     return root
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with every file that is not a picture, of random weights: not to be changed."""
+    return write_tiny_bundle(tmp_path_factory.mktemp("made") / "tiny")
+
+
+@pytest.fixture
+def tiny(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it to spoil, the only run that the pages find."""
+    monkeypatch.setenv("CHEXMODEL_RUNS", str(tmp_path / "runs"))
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "runs" / "tiny"))

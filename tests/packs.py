@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from chexmodel.table import csv_files, image_paths, read_table
-from train.config import PackConfig
+from train.commands import PackConfig
 from train.packing import pack
 
 

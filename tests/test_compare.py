@@ -15,8 +15,8 @@ from chexmodel import bundle
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.scores import interval
 from train.__main__ import main
+from train.commands import CompareConfig
 from train.compare import compare
-from train.config import CompareConfig
 
 
 @pytest.fixture(scope="module")

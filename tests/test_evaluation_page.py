@@ -1,12 +1,12 @@
 """The page Evaluation: what it shows is what the files say."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from apps import ran
+from evaluation_app import metrics, opened, spec, text
 from streamlit.testing.v1 import AppTest
 from tiny_bundle import RARE, UNTRAINED, write_tiny_bundle
 
@@ -19,43 +19,6 @@ from chexmodel.labels import OBSERVATIONS
 from chexmodel.ribbons import predictive_values
 from chexmodel.runs import read_finished
 from chexmodel.scores import interval
-from chexmodel.ui.components import MODEL_KEY
-
-PAGE = Path(__file__).resolve().parents[1] / "chexmodel" / "ui" / "evaluation.py"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_bundle(tmp_path_factory.mktemp("made") / "tiny")
-
-
-@pytest.fixture
-def tiny(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy to spoil, the only model that the page finds."""
-    monkeypatch.setenv("CHEXMODEL_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr("chexmodel.ui.components.MODELS", tmp_path / "models")
-    return Path(shutil.copytree(made, tmp_path / "runs" / "tiny"))
-
-
-def opened(chosen: Path, section: str = "Overview") -> AppTest:
-    at = AppTest.from_file(str(PAGE), default_timeout=60)
-    at.session_state[MODEL_KEY] = str(chosen)
-    at.session_state["evaluation-section"] = section
-    return ran(at)
-
-
-def metrics(at: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in at.metric}
-
-
-def text(at: AppTest) -> str:
-    return "\n".join(element.value for kind in (at.markdown, at.caption, at.subheader) for element in kind)
-
-
-def spec(at: AppTest, place: int) -> list[dict[str, object]]:
-    drawn: list[dict[str, object]] = json.loads(at.get("plotly_chart")[place].proto.spec)["data"]
-    return drawn
-
 
 # -------------------------------------------------------------------------------------------- Overview
 
@@ -198,10 +161,18 @@ def test_calibration_shows_the_file(tiny: Path) -> None:
 # ----------------------------------------------------------------------------------------- Two models
 
 
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shipped model beside the runs."""
+    monkeypatch.setattr("chexmodel.ui.components.MODELS", tmp_path / "models")
+
+
+@pytest.mark.usefixtures("alone")
 def test_one_model_alone_says_how_to_get_another(tiny: Path) -> None:
     assert "python -m train fit" in opened(tiny, "Two models").info[0].value
 
 
+@pytest.mark.usefixtures("alone")
 def test_two_models_are_compared_on_the_same_films(tiny: Path) -> None:
     other = write_tiny_bundle(tiny.parent / "other", seed=0)
     thresholds = json.loads((other / "thresholds.json").read_text())
@@ -214,6 +185,7 @@ def test_two_models_are_compared_on_the_same_films(tiny: Path) -> None:
     assert at.dataframe[2].value.to_dict() == expected.to_dict()
 
 
+@pytest.mark.usefixtures("alone")
 def test_models_of_other_films_are_a_sentence(tiny: Path) -> None:
     other = write_tiny_bundle(tiny.parent / "other")
     predictions = bundle.load(other).predictions()

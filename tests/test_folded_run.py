@@ -17,7 +17,8 @@ from chexmodel.network import Network
 from chexmodel.predictor import Predictor
 from chexmodel.runs import read_finished
 from chexmodel.table import image_paths, read_table
-from train.config import EvaluateConfig, FitConfig
+from train.commands import EvaluateConfig
+from train.config import FitConfig
 from train.dataset import Split, Splits, load_splits, untrained
 from train.evaluate import evaluate
 from train.fit import fit, members_of

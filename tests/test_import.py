@@ -21,7 +21,7 @@ from chexmodel.labels import ALIASES, OBSERVATIONS
 from chexmodel.predictor import Predictor
 from chexmodel.ui.components import MODEL_KEY
 from train.__main__ import main
-from train.config import EvaluateConfig, ImportConfig
+from train.commands import EvaluateConfig, ImportConfig
 from train.evaluate import evaluate
 from train.importing import PUBLISHED, import_torchxrayvision
 

@@ -12,7 +12,8 @@ from chexmodel import bundle, images
 from chexmodel.errors import DatasetError
 from chexmodel.geometry import to_square8
 from chexmodel.preprocessing import Preprocessing
-from train.config import EvaluateConfig, FitConfig
+from train.commands import EvaluateConfig
+from train.config import FitConfig
 from train.dataset import Splits, load_splits
 from train.evaluate import evaluate
 from train.films import Films, augmentation

@@ -9,7 +9,7 @@ import pytest
 from apps import ran
 from chexpert_rows import film, row, write
 from streamlit.testing.v1 import AppTest
-from tiny_bundle import HISTORY, RARE, UNTRAINED, tiny_config, write_tiny_bundle
+from tiny_bundle import HISTORY, RARE, UNTRAINED, tiny_config
 
 from chexmodel import bundle
 from chexmodel.statistics import load_statistics
@@ -18,18 +18,6 @@ from train.config import MACHINE, FitConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "chexmodel" / "ui"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_bundle(tmp_path_factory.mktemp("made") / "tiny")
-
-
-@pytest.fixture
-def tiny(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy to spoil, the only run that the pages find."""
-    monkeypatch.setenv("CHEXMODEL_RUNS", str(tmp_path / "runs"))
-    return Path(shutil.copytree(made, tmp_path / "runs" / "tiny"))
 
 
 def opened(page: str, chosen: Path | None = None) -> AppTest:

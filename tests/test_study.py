@@ -12,7 +12,7 @@ from chexmodel.errors import BundleError, ChexError, DatasetError
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.studies import read_study
 from train import study as studies
-from train.config import StudyConfig
+from train.commands import StudyConfig
 from train.module import Classifier
 from train.study import CHANGES, Run, fit_config, plan, study
 from train.study_summary import summarise

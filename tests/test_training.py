@@ -18,7 +18,8 @@ from chexmodel.predictor import Predictor
 from chexmodel.preprocessing import Preprocessing
 from chexmodel.table import image_paths, read_table
 from train.__main__ import main
-from train.config import EvaluateConfig, FitConfig
+from train.commands import EvaluateConfig
+from train.config import FitConfig
 from train.dataset import load_splits
 from train.evaluate import evaluate
 from train.films import Films, augmentation
@@ -126,6 +127,29 @@ def test_output_is_not_overwritten(run: Path, tiny_data: Path, tmp_path: Path) -
         fit(config(tiny_data, run))
     with pytest.raises(BundleError, match="no finished epoch"):
         fit(config(tiny_data, tmp_path / "new", resume=True))
+
+
+def test_groups_of_films_are_those_of_the_tables(run: Path, tiny_data: Path) -> None:
+    found = bundle.load(run).subgroups()
+    assert list(found) == ["validation", "test"]
+    assert [column.name for column in found["test"].columns] == ["Sex", "Age", "AP/PA"]
+    films = pd.concat([pd.read_csv(tiny_data / name) for name in ("train.csv", "valid.csv")])
+    films = films.set_index("Path").loc[bundle.load(run).predictions().set_index("split").loc["test", "id"]]
+    counted = {group.name: group.films for group in found["test"].columns[0].groups}
+    assert counted == films["Sex"].value_counts().to_dict()
+    opacity = {group.name: group.scores[3].positives for group in found["test"].columns[0].groups}
+    assert opacity == films.groupby("Sex")["Lung Opacity"].sum().to_dict()
+
+
+@pytest.mark.parametrize(("column", "why"), [("Ward", "no column “Ward”"), ("Site", "not every table")])
+def test_a_column_that_is_not_there_stops_before_the_films_are_read(
+    run: Path, copied_data: Path, column: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pd.read_csv(copied_data / "train.csv", dtype=str, keep_default_na=False)
+    table.assign(Site="A").to_csv(copied_data / "train.csv", index=False)
+    monkeypatch.setattr("train.evaluate.predict", None)
+    with pytest.raises(DatasetError, match=why):
+        evaluate(EvaluateConfig(bundle=run, data=copied_data, by=(column,), workers=0))
 
 
 def test_other_data_are_refused(run: Path, tiny_data: Path, tmp_path: Path) -> None:

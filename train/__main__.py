@@ -9,7 +9,8 @@ import tyro
 from tyro.extras import SubcommandApp
 
 from chexmodel.errors import ChexError
-from train.config import CompareConfig, EvaluateConfig, FitConfig, ImportConfig, PackConfig, StudyConfig
+from train.commands import CompareConfig, EvaluateConfig, ImportConfig, PackConfig, StudyConfig
+from train.config import FitConfig
 
 app = SubcommandApp()
 
@@ -26,6 +27,11 @@ def _fit(config: tyro.conf.OmitArgPrefixes[FitConfig]) -> None:
 @app.command(name="evaluate")
 def _evaluate(config: tyro.conf.OmitArgPrefixes[EvaluateConfig]) -> None:
     """Fit calibration and thresholds on validation, score the test split once, complete the bundle."""
+    if config.protocol == "reference":
+        from train.reference import reference_protocol
+
+        reference_protocol(config)
+        return
     from train.evaluate import evaluate
 
     evaluate(config)

@@ -9,9 +9,9 @@ import pandas as pd
 from chexmodel.comparison import compare_judged
 from chexmodel.errors import BundleError, ChexError
 from chexmodel.runs import Finished, read_finished, read_history, read_options
+from train.commands import CompareConfig
 from train.compare_html import html
 from train.compare_report import Report
-from train.config import CompareConfig
 from train.html_page import write_page
 
 

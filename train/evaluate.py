@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import sys
 from typing import Final, NamedTuple
 
@@ -17,9 +18,11 @@ from chexmodel.localisation import Pointing
 from chexmodel.metrics import Evaluation
 from chexmodel.network import Network, ensemble
 from chexmodel.reliability import Reliability, reliability
+from chexmodel.subgroup_scores import Subgroups
 from chexmodel.thresholds import Threshold, fit_thresholds
 from train.card import write_card
-from train.config import EvaluateConfig, FitConfig
+from train.commands import EvaluateConfig
+from train.config import FitConfig
 from train.curves import operating_png
 from train.dataset import Split, Splits, load_splits, together
 from train.evaluate_html import html
@@ -27,6 +30,7 @@ from train.html_page import write_page
 from train.judged import fit_config, judged_on, require_same_data
 from train.localise import boxes_of, localise
 from train.predict import predict
+from train.subgroups import Groups, judge_groups
 
 FITTING: Final = "validation"
 TEST: Final = "test"
@@ -46,6 +50,7 @@ def evaluate(config: EvaluateConfig) -> Metrics:
     manifest = bundle.read_manifest(config.bundle)
     fitted = fit_config(config, manifest)
     splits = load_splits(fitted)
+    groups = Groups(config.data, config.by)
     if manifest.origin is None:
         require_same_data(config, manifest, splits)
     else:
@@ -92,12 +97,21 @@ def evaluate(config: EvaluateConfig) -> Metrics:
         )
     ]
     maps = _pointing(config, networks, manifest, splits)
+    by_group = judge_groups(
+        groups,
+        films,
+        probs,
+        thresholds=[threshold.value for threshold in thresholds],
+        bootstrap=config.bootstrap,
+        seed=config.seed,
+    )
     files = {
         "localisation.json": bundle.to_json(maps, list[Pointing]),
         "calibration.json": bundle.to_json(calibrations, list[Calibration]),
         "thresholds.json": bundle.to_json(thresholds, list[Threshold]),
         "reliability.json": bundle.to_json(judgement, list[Reliability]),
         "metrics.json": bundle.to_json(judged, Metrics),
+        "subgroups.json": bundle.to_json(by_group, dict[str, Subgroups]),
         "predictions.parquet": _predictions(films, logits, splits),
         "card.md": write_card(manifest, judged, thresholds, maps, held_out, judgement).encode(),
     }
@@ -198,7 +212,10 @@ def _command(config: EvaluateConfig, manifest: Manifest) -> str:
     chosen = json.loads(
         config.model_dump_json(exclude_defaults=True, exclude={"bundle", "data", "workers", "html"})
     )
-    options = "".join(f" --{name.replace('_', '-')} {value}" for name, value in chosen.items())
+    options = "".join(
+        f" --{name.replace('_', '-')} {shlex.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in chosen.items()
+    )
     note = f"  # {manifest.origin.caution}" if manifest.origin else ""
     return f"python -m train evaluate runs/{config.bundle.resolve().name} --data DIR{options}{note}"
 

@@ -23,7 +23,7 @@ from chexmodel.labels import ALIASES, OBSERVATIONS
 from chexmodel.network import Network
 from chexmodel.preprocessing import Preprocessing
 from train.card import write_card
-from train.config import ImportConfig
+from train.commands import ImportConfig
 from train.provenance import code_version
 
 BACKBONE: Final = "densenet121"

@@ -4,7 +4,8 @@ from pydantic import ValidationError
 
 from chexmodel.bundle import Manifest
 from chexmodel.errors import BundleError, DatasetError
-from train.config import EvaluateConfig, FitConfig
+from train.commands import EvaluateConfig
+from train.config import FitConfig
 from train.dataset import Splits
 
 

@@ -25,7 +25,7 @@ from chexmodel.errors import ChexError, DatasetError, ImageError
 from chexmodel.geometry import to_square8
 from chexmodel.layout import csv_files, image_paths
 from chexmodel.table import read_table
-from train.config import PackConfig
+from train.commands import PackConfig
 from train.pack import FILMS, INDEX, MANIFEST, REJECTS, Manifest, Plan, checksums, parse
 
 PLAN: Final = "unfinished.json"

@@ -16,7 +16,8 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 
 from chexmodel.atomic import write_file
-from train.config import FitConfig, StudyConfig
+from train.commands import StudyConfig
+from train.config import FitConfig
 from train.dataset import Pair, load_splits
 from train.predict import predict
 from train.run import train_network

@@ -23,7 +23,8 @@ from torchxrayvision.datasets import CheX_Dataset, XRayCenterCrop, XRayResizer
 from chexmodel import images
 from chexmodel.geometry import to_square8
 from chexmodel.preprocessing import Preprocessing
-from train.config import FitConfig, PackConfig
+from train.commands import PackConfig
+from train.config import FitConfig
 from train.dataset import Split, load_splits
 from train.films import Films, augmentation
 from train.packing import pack

@@ -1,0 +1,90 @@
+"""The chart of groups of films, for the page and the report."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import plotly.graph_objects as go
+
+from chexmodel import canvas
+from chexmodel.labels import SHORT_NAMES
+from chexmodel.scores import interval
+from chexmodel.subgroup_scores import Column, GroupScore
+from chexmodel.subgroup_tables import no_skill
+from chexmodel.subgroups import METRICS
+
+_ROW: Final = 24  # px of height per row
+
+
+def forest(column: Column, metric: str, observations: Sequence[str]) -> go.Figure:
+    """Value and 95 % interval of each group, a block of rows per observation.
+
+    A grey line marks what an answer that looks at no film gets in the group. A group that is counted but not
+    scored keeps its row, with its counts.
+
+    Args:
+        column: its groups are the rows.
+        metric: one of `METRICS`.
+        observations: the blocks, in this order.
+    """
+    labels: list[str] = []
+    scored: list[list[tuple[int, GroupScore]]] = [[] for _ in column.groups]
+    for name in observations:
+        labels.append(f"<b>{SHORT_NAMES.get(name, name)}</b>")
+        for i, group in enumerate(column.groups):
+            score = next(score for score in group.scores if score.observation == name)
+            if metric in score.metrics:
+                scored[i].append((len(labels), score))
+            labels.append(f"{group.name}  {score.positives:,}+ {score.negatives:,}−")
+    traces = [_marks(column.groups[i].name, rows, metric, i) for i, rows in enumerate(scored) if rows]
+    flat = [pair for rows in scored for pair in rows]
+    base = [no_skill(metric, score) for _, score in flat]
+    if flat and not np.isnan(base).all():
+        traces.insert(
+            0,
+            go.Scatter(
+                name="no skill",
+                x=canvas.gaps(np.array(base)),
+                y=[row for row, _ in flat],
+                mode="markers",
+                marker={"symbol": "line-ns", "size": 16, "line": {"width": 2, "color": canvas.GREY}},
+                hovertemplate="no skill: %{x:.2f}<extra></extra>",
+            ),
+        )
+    figure = canvas.figure(traces, height=_ROW * len(labels) + 70, showlegend=False)
+    figure.update_xaxes(title=METRICS[metric], zeroline=False)
+    return figure.update_yaxes(
+        tickvals=list(range(len(labels))),
+        ticktext=labels,
+        range=[len(labels) - 0.4, -0.6],
+        showgrid=False,
+        zeroline=False,
+    )
+
+
+def _marks(name: str, rows: Sequence[tuple[int, GroupScore]], metric: str, i: int) -> go.Scatter:
+    look = canvas.look(i)
+    found = [score.metrics[metric] for _, score in rows]
+    value = np.array([estimate.value for estimate in found])
+    return go.Scatter(
+        name=name,
+        x=value.tolist(),
+        y=[row for row, _ in rows],
+        mode="markers",
+        marker={"symbol": look.symbol, "color": look.colour, "size": 9},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": canvas.gaps(np.array([estimate.high for estimate in found]) - value),
+            "arrayminus": canvas.gaps(value - np.array([estimate.low for estimate in found])),
+            "color": look.colour,
+            "thickness": 1.5,
+            "width": 3,
+        },
+        text=[interval(estimate) for estimate in found],
+        customdata=[[score.observation, score.films, score.patients] for _, score in rows],
+        hovertemplate=(
+            f"%{{customdata[0]}}, {name}: {METRICS[metric]} %{{text}}<br>"
+            "%{customdata[1]:,} films of %{customdata[2]:,} patients<extra></extra>"
+        ),
+    )
