@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Final
 
-from chexmodel import evaluation_charts, operating_charts
+from chexmodel import evaluation_charts, operating_charts, subgroup_charts
 from chexmodel.bundle import Bundle, Metrics
 from chexmodel.comparison_tables import FLATTERED
 from chexmodel.evaluation_tables import (
@@ -17,9 +17,14 @@ from chexmodel.evaluation_tables import (
 )
 from chexmodel.metrics import Evaluation
 from chexmodel.operating import Scored, read_scored
+from chexmodel.protocol_scores import ReferenceProtocol
+from chexmodel.protocol_tables import RULES, both_ways, leak_sentence
 from chexmodel.reliability import Reliability
 from chexmodel.ribbons import ribbons
 from chexmodel.scores import interval
+from chexmodel.subgroup_scores import Column
+from chexmodel.subgroup_tables import STARS, gaps_table, sizes_table
+from chexmodel.subgroups import METRICS
 from train.html_page import chart, page, pairs, section, table
 
 _FORESTS: Final = ("auroc", "average_precision", "f1", "brier")
@@ -37,6 +42,9 @@ def html(bundle: Bundle) -> str:
     metrics = bundle.metrics()
     splits = sorted(metrics.splits, key=lambda split: split != "test")
     parts = [_head(bundle, metrics), *(part for split in splits for part in _split(bundle, metrics, split))]
+    protocols = bundle.reference_protocol()
+    if protocols is not None and protocols.weights_sha256 == bundle.manifest.weights_sha256:
+        parts.append(_protocol(protocols))
     return page(f"Evaluation of {bundle.manifest.name}", parts)
 
 
@@ -84,6 +92,9 @@ def _split(bundle: Bundle, metrics: Metrics, split: str) -> Iterator[str]:
     rows = [row for row in bundle.reliability() if row.split == split]
     if rows:
         yield _reliability(rows, split)
+    groups = bundle.subgroups().get(split)
+    if groups is not None:
+        yield from (_groups(column, split) for column in groups.columns)
 
 
 def _curves(scored: Scored, evaluation: Evaluation) -> str:
@@ -111,4 +122,30 @@ def _reliability(rows: Sequence[Reliability], split: str) -> str:
         "Whiskers: 95 % Wilson intervals of the share of positives in a bin. Dotted: perfect calibration.",
         table(reliability_table(list(rows)), index=False),
         pairs(chart(evaluation_charts.reliability(row), row.observation) for row in rows),
+    )
+
+
+def _groups(column: Column, split: str) -> str:
+    """Groups of one column by each metric that two of them score; below, what is counted alone."""
+    parts = []
+    for metric, words in METRICS.items():
+        compared = [gap.observation for gap in column.gaps if gap.metric == metric]
+        if compared:
+            parts += [
+                chart(subgroup_charts.forest(column, metric, compared), f"{column.name}: {words}"),
+                table(gaps_table(column, metric)),
+            ]
+    parts.append(table(sizes_table(column, next(iter(METRICS)))))
+    reading = f"{column.cut}. {STARS}" if len(parts) > 1 else f"{column.cut}. No two groups are scored."
+    return section(f"{split.capitalize()} split: by {column.name}", reading, *parts)
+
+
+def _protocol(found: ReferenceProtocol) -> str:
+    return section(
+        "The reference project's way to score beside ours",
+        f"Reference's way: {RULES['reference']}. Our way: {RULES['ours']}. {leak_sentence(found.own.leak)}",
+        "<h3>The model, on films that it did not learn from</h3>",
+        table(both_ways(found.reference, found.ours)),
+        "<h3>Its label table, without a film</h3>",
+        table(both_ways(found.own.reference, found.own.ours)),
     )
