@@ -6,6 +6,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from test_evaluation_sections import grouped
 from tiny_bundle import RARE, UNTRAINED, write_tiny_bundle
 
 from chexmodel import bundle
@@ -66,6 +67,16 @@ def test_a_bundle_without_reliability_has_the_rest(tmp_path: Path) -> None:
     page = html(bundle.load(made))
     assert "split: calibration" not in page
     assert "Test split: curves" in page
+
+
+def test_groups_are_drawn_where_they_are_scored(tmp_path: Path) -> None:
+    made = write_tiny_bundle(tmp_path / "tiny")
+    found = grouped(made)
+    page = html(bundle.load(made))
+    part = unescape(page.split("Test split: by Sex")[1].split("<h2>")[0])
+    for gap in found["test"].columns[0].gaps:
+        assert interval(gap.gap, signed=True) in part
+    assert "by Each</h2><p>as written in the table. No two groups are scored." in page
 
 
 def test_one_class_throughout_has_no_curves(tmp_path: Path) -> None:

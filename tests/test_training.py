@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from chexmodel.errors import BundleError, ChexError, DatasetError
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.predictor import Predictor
 from chexmodel.preprocessing import Preprocessing
+from chexmodel.scores import interval
 from chexmodel.table import image_paths, read_table
 from train.__main__ import main
 from train.commands import EvaluateConfig
@@ -39,13 +41,23 @@ def config(data: Path, out: Path, **options: Any) -> FitConfig:
 def run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train two epochs and judge them, once for all tests that only look at the result."""
     out = fit(config(tiny_data, tmp_path_factory.mktemp("runs") / "tiny", epochs=2))
-    evaluate(EvaluateConfig(bundle=out, data=tiny_data, bootstrap=50, workers=0))
+    page = out.parent / "page.html"
+    evaluate(EvaluateConfig(bundle=out, data=tiny_data, bootstrap=50, workers=0, html=page))
     return out
+
+
+def test_the_report_is_that_of_the_bundle(run: Path) -> None:
+    page = (run.parent / "page.html").read_text()
+    loaded = bundle.load(run)
+    assert loaded.manifest.weights_sha256 in page
+    assert interval(loaded.metrics().splits["test"].scores[3].auroc) in unescape(page)
+    assert "--html" not in loaded.metrics().command
 
 
 def test_a_run_leaves_a_whole_bundle(run: Path) -> None:
     expected = {"bundle.json", "model.safetensors", "calibration.json", "thresholds.json", "metrics.json"}
     expected |= {"predictions.parquet", "history.csv", "curves.png", "card.md"}
+    expected |= {"reliability.json", "subgroups.json", "localisation.json"}
     assert expected <= {file.name for file in run.iterdir()}
     loaded = bundle.load(run)
     assert set(loaded.manifest.not_trained) >= {"Fracture", "Pneumonia"}
