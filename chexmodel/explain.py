@@ -7,19 +7,27 @@ log-odds over the image. It is kept signed and unnormalised; normalising is a ma
 """
 
 from functools import cache
-from typing import Final, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from chexmodel.methods import EXACT, METHODS, Method
 from chexmodel.network import Network
 
-Method = Literal["Grad-CAM", "Grad-CAM++", "LayerCAM", "HiResCAM", "EigenCAM"]
-METHODS: Final[tuple[Method, ...]] = get_args(Method)
-EXACT: Final[Method] = "Grad-CAM"
-"""The method computed in one pass with a unit (raw log-odds); the others are relative, 0 to 1."""
+__all__ = [
+    "EXACT",
+    "METHODS",
+    "Method",
+    "class_activation_maps",
+    "method_map",
+    "paint",
+    "palette",
+    "relative_map",
+    "strength",
+]
 
 _ROWS = 32  # painted at a time: a film of 3000 px fits the cache by strips, and not as a whole
 
@@ -70,15 +78,62 @@ def relative_map(network: Network, image: torch.Tensor, observation: int, *, met
     Returns:
         (H, W) in [0, 1], stretched by the package to its own maximum: shape, not strength.
     """
-    from pytorch_grad_cam import EigenCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    kinds = {"Grad-CAM++": GradCAMPlusPlus, "LayerCAM": LayerCAM, "HiResCAM": HiResCAM, "EigenCAM": EigenCAM}
     listening = _Listening(network)
-    with torch.enable_grad(), kinds[method](listening, [listening.last]) as cam:
+    with torch.enable_grad(), _packaged()[method](listening, [listening.last]) as cam:
         batch = image.detach().clone().unsqueeze(0).requires_grad_(True)
         grey = cam(input_tensor=batch, targets=[ClassifierOutputTarget(observation)])
     return torch.from_numpy(np.array(grey[0], dtype=np.float32))
+
+
+@cache
+def _packaged() -> dict[str, Any]:
+    """The package's classes, by method."""
+    from pytorch_grad_cam import EigenCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
+
+    class ThinEigenCAM(EigenCAM):  # type: ignore[misc]
+        """EigenCAM by a thin decomposition.
+
+        The package's is full: it makes a matrix of C × C, of which the first row is used, and takes seconds.
+        """
+
+        def get_cam_image(self, *args: Any) -> NDArray[np.float32]:
+            *_, activations, _, _ = args
+            maps = []
+            for features in activations:
+                cells = features.reshape(len(features), -1).T
+                cells = cells - cells.mean(axis=0)
+                _, _, components = np.linalg.svd(cells, full_matrices=False)
+                maps.append((cells @ components[0]).reshape(features.shape[1:]))
+            return np.stack(maps).astype(np.float32)
+
+    return {
+        "Grad-CAM++": GradCAMPlusPlus,
+        "LayerCAM": LayerCAM,
+        "HiResCAM": HiResCAM,
+        "EigenCAM": ThinEigenCAM,
+    }
+
+
+def method_map(network: Network, image: torch.Tensor, observation: int, *, method: Method) -> torch.Tensor:
+    """Map of one observation by any of `METHODS`, over the network's square.
+
+    Args:
+        network: as for `relative_map`.
+        image: (3, H, W), normalised; moved to where the network is.
+        observation: index of the logit.
+        method: "Grad-CAM" is computed exactly, in one pass.
+
+    Returns:
+        (h, w) in raw log-odds for the exact method, (H, W) in [0, 1] for the others; on the CPU.
+    """
+    image = image.to(network.head.weight.device)
+    if method != EXACT:
+        return relative_map(network, image, observation, method=method)
+    with torch.inference_mode():
+        _, features = network(image.unsqueeze(0))
+        return class_activation_maps(features, network.head.weight)[0, observation].float().cpu()
 
 
 def strength(maps: NDArray[np.floating]) -> float:

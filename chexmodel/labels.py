@@ -36,6 +36,9 @@ SHORT_NAMES: Final[dict[str, str]] = {
 ALIASES: Final[dict[str, str]] = {"Effusion": "Pleural Effusion", "Pleural_Thickening": "Pleural Other"}
 """Names in ChestX-ray14 and torchxrayvision → observation. Pleural Other is wider than thickening alone."""
 
+CHEXLOCALIZE_NAMES: Final[dict[str, str]] = {"Airspace Opacity": "Lung Opacity"}
+"""Names in CheXlocalize's masks that are not CheXpert's → observation."""
+
 COMPETITION: Final[tuple[str, ...]] = (
     "Atelectasis",
     "Cardiomegaly",

@@ -5,12 +5,20 @@ import pytest
 import torch
 from matplotlib import colormaps
 from networks import lively
-from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam import EigenCAM, GradCAM
 from pytorch_grad_cam.utils.image import scale_cam_image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
-from chexmodel.explain import EXACT, METHODS, class_activation_maps, paint, relative_map, strength
+from chexmodel.explain import (
+    EXACT,
+    METHODS,
+    class_activation_maps,
+    method_map,
+    paint,
+    relative_map,
+    strength,
+)
 from chexmodel.network import Network
 
 LAST = {
@@ -94,6 +102,31 @@ def test_hirescam_is_grad_cam_here(net: Network, images: torch.Tensor) -> None:
     found = relative_map(net, images[0], 5, method="HiResCAM").numpy()
     expected = scale_cam_image(scale_cam_image(np.maximum(maps / maps.size, 0), (128, 96)))[0]
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_eigencam_is_the_package_s(net: Network, images: torch.Tensor) -> None:
+    class Listening(LogitsOnly):
+        def __init__(self) -> None:
+            super().__init__(net)
+            self.last = nn.Identity()
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return net.classify(self.last(net.backbone.forward_features(images)))
+
+    listening = Listening()
+    for image in images:
+        with EigenCAM(listening, [listening.last]) as cam:
+            expected = cam(image[None].clone().requires_grad_(True), [ClassifierOutputTarget(0)])[0]
+        np.testing.assert_allclose(relative_map(net, image, 0, method="EigenCAM"), expected, atol=1e-4)
+
+
+def test_any_method_is_asked_for_alike(net: Network, images: torch.Tensor) -> None:
+    with torch.no_grad():
+        exact = class_activation_maps(net(images[:1])[1], net.head.weight)[0, 5]
+    torch.testing.assert_close(method_map(net, images[0], 5, method=EXACT), exact)
+    for method in RELATIVE:
+        grey = relative_map(net, images[0], 5, method=method)
+        assert torch.equal(method_map(net, images[0], 5, method=method), grey)
 
 
 @pytest.mark.parametrize("method", RELATIVE)

@@ -1,5 +1,6 @@
 """Packs: what is in them, and what interrupts or spoils them."""
 
+import json
 import os
 import pickle
 import signal
@@ -22,6 +23,7 @@ from chexmodel.boxes import Box, read_boxes
 from chexmodel.errors import ChexError, DatasetError
 from chexmodel.geometry import to_square8
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.masks import Mask, image_id, read_masks
 from chexmodel.table import csv_files, read_table
 from train.__main__ import main
 from train.pack import PackedFilm, Plan, open_pack
@@ -37,6 +39,14 @@ def test_boxes_come_along_with_their_tables(copied_data: Path, tmp_path: Path) -
     out = packed(copied_data, tmp_path / "pack")
     assert read_boxes(out / "valid.csv") == {film: [Box("Edema", 1, 2, 4, 6)]}
     assert read_boxes(out / "train.csv") == {}
+
+
+def test_masks_come_along_with_their_tables(copied_data: Path, tmp_path: Path) -> None:
+    image = image_id(read_table(copied_data / "valid.csv")["Path"][0])
+    masks = {image: {"Edema": {"size": [5, 7], "counts": ";230009"}}}
+    (copied_data / "valid_masks.json").write_text(json.dumps(masks))
+    out = packed(copied_data, tmp_path / "pack")
+    assert read_masks(out / "valid.csv") == {image: [Mask("Edema", (5, 7), (11, 2, 3, 2, 3, 2, 12))]}
 
 
 def test_a_pack_holds_every_film_as_the_app_sees_it(tiny_pack: Path, tiny_data: Path) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from chexmodel.bundle import Manifest, Metrics, Origin
-from chexmodel.localisation import Pointing
+from chexmodel.localisation import Localisation
+from chexmodel.localisation_words import RULE
 from chexmodel.metrics import Evaluation
 from chexmodel.reliability import Reliability
 from chexmodel.thresholds import Threshold
@@ -27,7 +28,7 @@ def write_card(
     manifest: Manifest,
     metrics: Metrics | None = None,
     thresholds: Sequence[Threshold] = (),
-    maps: Sequence[Pointing] = (),
+    maps: Localisation | None = None,
     folds: Sequence[Split] = (),
     reliability: Sequence[Reliability] = (),
 ) -> str:
@@ -52,7 +53,7 @@ def write_card(
         _commands(manifest, metrics),
         *(_judged(manifest, test, thresholds) if test else []),
         *(["## Calibration on the test split", tables.calibration(reliability)] if reliability else []),
-        *(["## Maps", _maps(manifest.members, maps)] if maps else []),
+        *(["## Maps", _maps(manifest, maps)] if maps and maps.scores else []),
         "## Limits",
         _limits(manifest, test, maps),
     ]
@@ -144,18 +145,20 @@ def _fit_command(manifest: Manifest) -> str:
     return shlex.join(words)
 
 
-def _maps(members: int, maps: Sequence[Pointing]) -> str:
-    text = tables.pointing(maps) + "\n\nExact Grad-CAM; 95 % intervals: percentile bootstrap over patients."
-    if members > 1:
-        text += (
-            " Validation is out-of-fold: the map of the one member that did not learn from the film. On test "
-            "it is the ensemble's."
+def _maps(manifest: Manifest, maps: Localisation) -> str:
+    parts = [tables.pointing(maps), RULE]
+    if manifest.members > 1:
+        parts.append(
+            "Validation is out-of-fold: the map of the one member that did not learn from the film. On test "
+            "it is the ensemble's. “all” is both together."
         )
-    return text
+    if manifest.config.get("box_weight"):
+        parts.append("These maps were taught with boxes, of other patients' films than those measured.")
+    return "\n\n".join(parts)
 
 
-def _limits(manifest: Manifest, test: Evaluation | None, maps: Sequence[Pointing]) -> str:
-    measured = sorted({point.observation for point in maps})
+def _limits(manifest: Manifest, test: Evaluation | None, maps: Localisation | None) -> str:
+    measured = sorted({score.observation for score in maps.scores} if maps else ())
     lines = [
         "Labels mined from reports are noisy; the scores are against such labels unless the data say more.",
         "Heatmaps show where a score came from. How well they mark a finding has been measured for "

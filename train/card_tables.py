@@ -7,12 +7,12 @@ from chexmodel.bundle import Manifest
 from chexmodel.evaluation_tables import (
     READING,
     averages_table,
-    number,
     reliability_table,
     scores_table,
     thresholds_table,
 )
-from chexmodel.localisation import Pointing
+from chexmodel.localisation import BASELINES, Localisation, Measure
+from chexmodel.localisation_words import verdict
 from chexmodel.metrics import Evaluation
 from chexmodel.reliability import Reliability
 from chexmodel.scores import interval
@@ -87,23 +87,33 @@ def calibration(rows: Sequence[Reliability]) -> str:
     return table(list(frame.columns), cells)
 
 
-def pointing(maps: Sequence[Pointing]) -> str:
-    """How often maps peak in boxes."""
-    rows = [
-        [
-            point.observation,
-            point.split,
-            f"{point.films} of {point.patients} patients",
-            interval(point.rate),
-            number(point.centre),
+def pointing(maps: Localisation) -> str:
+    """How maps lie on what radiologists marked: a row per observation, split, and method or baseline."""
+    measures: tuple[Measure, ...] = ("hit", "iou")
+    rows = []
+    for score in maps.scores:
+        verdicts = [
+            "—" if score.method in BASELINES or margin is None else verdict(margin)
+            for margin in map(score.margin, measures)
         ]
-        for point in maps
-    ]
+        rows.append(
+            [
+                score.observation,
+                score.split,
+                f"{score.films} of {score.patients} patients",
+                score.method,
+                interval(score.hit),
+                verdicts[0],
+                interval(score.iou),
+                verdicts[1],
+            ]
+        )
     header = [
         "observation",
         "split",
-        "boxed films",
-        "peak of the map in a box",
-        "middle of the film in a box",
+        "marked films",
+        "map",
+        "hit rate",
+        "hit rate against the better baseline",
     ]
-    return table(header, rows)
+    return table([*header, "mean IoU", "IoU against the better baseline"], rows)

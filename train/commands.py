@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from chexmodel.calibration import CalibrationMethod
 from chexmodel.grouping import DEFAULT_COLUMNS
+from chexmodel.methods import METHODS, Method
 from chexmodel.thresholds import Rule
 
 
@@ -37,6 +38,12 @@ class EvaluateConfig(BaseModel):
         CalibrationMethod | Literal["best"],
         Field(description="best: the lowest log-loss on other patients of the split, per observation."),
     ] = "best"
+    cam_methods: Annotated[
+        tuple[Method, ...],
+        Field(
+            min_length=1, description="Maps to measure where radiologists marked films; Grad-CAM is quick."
+        ),
+    ] = METHODS
     by: Annotated[
         tuple[str, ...],
         Field(description="Columns of the tables to score groups of films by; none: give --by alone."),

@@ -4,7 +4,6 @@ import io
 import json
 import shlex
 import sys
-from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,26 +13,20 @@ from chexmodel import bundle, metrics
 from chexmodel.bundle import Manifest, Metrics
 from chexmodel.calibration import Calibration, fit_calibrations, probabilities
 from chexmodel.labels import OBSERVATIONS
-from chexmodel.localisation import Pointing
+from chexmodel.localisation import Localisation, summarise
 from chexmodel.metrics import Evaluation
-from chexmodel.network import Network, ensemble
 from chexmodel.reliability import Reliability, reliability
 from chexmodel.subgroup_scores import Subgroups
 from chexmodel.thresholds import Threshold, fit_thresholds
 from train.card import write_card
 from train.commands import EvaluateConfig
-from train.config import FitConfig
 from train.curves import operating_png
-from train.dataset import Split, Splits, load_splits, together
+from train.dataset import Split, Splits, load_splits
 from train.evaluate_html import html
+from train.held_out import FITTING, TEST, HeldOut
 from train.html_page import write_page
 from train.judged import fit_config, judged_on, require_same_data
-from train.localise import boxes_of, localise
-from train.predict import predict
 from train.subgroups import Groups, judge_groups
-
-FITTING: Final = "validation"
-TEST: Final = "test"
 
 
 def evaluate(config: EvaluateConfig) -> Metrics:
@@ -50,12 +43,12 @@ def evaluate(config: EvaluateConfig) -> Metrics:
     manifest = bundle.read_manifest(config.bundle)
     fitted = fit_config(config, manifest)
     splits = load_splits(fitted)
-    groups = Groups(config.data, config.by)
     if manifest.origin is None:
         require_same_data(config, manifest, splits)
     else:
         print(f"note: {manifest.origin.caution}", file=sys.stderr)
         manifest = judged_on(manifest, splits)
+    groups = Groups(config.data, config.by)  # before the films are read: a misspelt column costs no time
     if splits.pack is not None and splits.pack.size != manifest.preprocessing.size:
         print(
             f"note: the films of {config.data} are resized from {splits.pack.size} px, a second time; "
@@ -63,26 +56,21 @@ def evaluate(config: EvaluateConfig) -> Metrics:
             f"or a pack of --size {manifest.preprocessing.size}",
             file=sys.stderr,
         )
-    members = bundle.load_members(config.bundle, manifest)
-    networks = _Networks(members, ensemble(members))
-    held_out = [pair.validation for pair in splits.pairs]
-    films = {FITTING: together(held_out), TEST: splits.test}
-    logits = _logits(networks, manifest, fitted, splits)
+    held_out = HeldOut.of(bundle.load_members(config.bundle, manifest), manifest, splits)
+    films, logits = held_out.films(), held_out.logits(fitted)
     calibrations, thresholds = _fit_operating_points(config, manifest, films[FITTING], logits[FITTING])
     probs = {name: probabilities(values, calibrations) for name, values in logits.items()}
+    cuts = [threshold.value for threshold in thresholds]
+    resampling = {"bootstrap": config.bootstrap, "seed": config.seed}
     scores = {
         name: metrics.evaluate(
-            split.truth,
-            probs[name],
-            thresholds=[threshold.value for threshold in thresholds],
-            patients=split.patients,
-            bootstrap=config.bootstrap,
-            seed=config.seed,
+            split.truth, probs[name], thresholds=cuts, patients=split.patients, **resampling
         )
         for name, split in films.items()
     }
-    command = _command(config, manifest)
-    judged = Metrics(command=command, weights_sha256=manifest.weights_sha256, splits=scores)
+    judged = Metrics(
+        command=_command(config, manifest), weights_sha256=manifest.weights_sha256, splits=scores
+    )
     judgement = [
         row
         for name, split in films.items()
@@ -92,28 +80,25 @@ def evaluate(config: EvaluateConfig) -> Metrics:
             calibrations,
             split=name,
             patients=split.patients,
-            bootstrap=config.bootstrap,
-            seed=config.seed,
+            **resampling,
         )
     ]
-    maps = _pointing(config, networks, manifest, splits)
-    by_group = judge_groups(
-        groups,
-        films,
-        probs,
-        thresholds=[threshold.value for threshold in thresholds],
-        bootstrap=config.bootstrap,
-        seed=config.seed,
+    marked = held_out.localised(config.data, config.cam_methods)
+    maps = Localisation(
+        weights_sha256=manifest.weights_sha256, scores=summarise(marked, **resampling), **resampling
     )
+    by_group = judge_groups(groups, films, probs, thresholds=cuts, **resampling)
+    folds = [pair.validation for pair in splits.pairs]
     files = {
-        "localisation.json": bundle.to_json(maps, list[Pointing]),
+        "localisation.json": bundle.to_json(maps, Localisation),
+        "localisation_films.parquet": _parquet(marked),
         "calibration.json": bundle.to_json(calibrations, list[Calibration]),
         "thresholds.json": bundle.to_json(thresholds, list[Threshold]),
         "reliability.json": bundle.to_json(judgement, list[Reliability]),
         "metrics.json": bundle.to_json(judged, Metrics),
         "subgroups.json": bundle.to_json(by_group, dict[str, Subgroups]),
         "predictions.parquet": _predictions(films, logits, splits),
-        "card.md": write_card(manifest, judged, thresholds, maps, held_out, judgement).encode(),
+        "card.md": write_card(manifest, judged, thresholds, maps, folds, judgement).encode(),
     }
     if manifest.origin is not None:
         files[bundle.MANIFEST] = bundle.to_json(manifest, Manifest)
@@ -125,48 +110,6 @@ def evaluate(config: EvaluateConfig) -> Metrics:
         write_page(config.html, html(bundle.load(config.bundle)))
     print(_summary(scores[TEST]))
     return judged
-
-
-class _Networks(NamedTuple):
-    """The members, each with validation films that it did not see, and the model that is their mean."""
-
-    members: list[Network]
-    model: Network
-
-
-def _logits(
-    networks: _Networks, manifest: Manifest, fitted: FitConfig, splits: Splits
-) -> dict[str, NDArray[np.float64]]:
-    """Raw logits of both splits; a validation film's are of the one member that did not see it."""
-    held_out = [
-        predict(member, pair.validation, manifest.preprocessing, fitted, name=FITTING)
-        for member, pair in zip(networks.members, splits.pairs, strict=True)
-    ]
-    tested = predict(networks.model, splits.test, manifest.preprocessing, fitted, name=TEST)
-    logits = {FITTING: np.concatenate(held_out), TEST: tested}
-    untrained = [OBSERVATIONS.index(name) for name in manifest.not_trained]
-    for values in logits.values():
-        values[:, untrained] = np.nan
-    return logits
-
-
-def _pointing(
-    config: EvaluateConfig, networks: _Networks, manifest: Manifest, splits: Splits
-) -> list[Pointing]:
-    boxes = boxes_of(config.data)
-    held_out = [(net, pair.validation) for net, pair in zip(networks.members, splits.pairs, strict=True)]
-    results = []
-    for name, parts in {FITTING: held_out, TEST: [(networks.model, splits.test)]}.items():
-        results += localise(
-            parts,
-            boxes,
-            manifest.preprocessing,
-            not_trained=list(manifest.not_trained),
-            split=name,
-            bootstrap=config.bootstrap,
-            seed=config.seed,
-        )
-    return results
 
 
 def _fit_operating_points(
@@ -203,15 +146,18 @@ def _predictions(films: dict[str, Split], logits: dict[str, NDArray[np.float64]]
     if len(splits.pairs) > 1:
         held_out = [number for number, pair in enumerate(splits.pairs, start=1) for _ in pair.validation.ids]
         table["fold"] = pd.Series(held_out, dtype="Int64")  # validation comes first; the test films have none
+    return _parquet(table)
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     return buffer.getvalue()
 
 
 def _command(config: EvaluateConfig, manifest: Manifest) -> str:
-    chosen = json.loads(
-        config.model_dump_json(exclude_defaults=True, exclude={"bundle", "data", "workers", "html"})
-    )
+    machine = {"bundle", "data", "workers", "html"}
+    chosen = json.loads(config.model_dump_json(exclude_defaults=True, exclude=machine))
     options = "".join(
         f" --{name.replace('_', '-')} {shlex.join(map(str, value)) if isinstance(value, list) else value}"
         for name, value in chosen.items()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Final
 
-from chexmodel import evaluation_charts, operating_charts, subgroup_charts
+from chexmodel import evaluation_charts, localisation_charts, operating_charts, subgroup_charts
 from chexmodel.bundle import Bundle, Metrics
 from chexmodel.comparison_tables import FLATTERED
 from chexmodel.evaluation_tables import (
@@ -15,10 +15,13 @@ from chexmodel.evaluation_tables import (
     scores_table,
     thresholds_table,
 )
+from chexmodel.localisation_tables import scores_table as localisation_table
+from chexmodel.localisation_words import ELSEWHERE, MEASURES, RULE, SPLITS, UNSEEN, summary
 from chexmodel.metrics import Evaluation
 from chexmodel.operating import Scored, read_scored
 from chexmodel.protocol_scores import ReferenceProtocol
-from chexmodel.protocol_tables import RULES, both_ways, leak_sentence
+from chexmodel.protocol_tables import RULES as WAYS_TO_SCORE
+from chexmodel.protocol_tables import both_ways, leak_sentence
 from chexmodel.reliability import Reliability
 from chexmodel.ribbons import ribbons
 from chexmodel.scores import interval
@@ -42,6 +45,7 @@ def html(bundle: Bundle) -> str:
     metrics = bundle.metrics()
     splits = sorted(metrics.splits, key=lambda split: split != "test")
     parts = [_head(bundle, metrics), *(part for split in splits for part in _split(bundle, metrics, split))]
+    parts += _localisation(bundle)
     protocols = bundle.reference_protocol()
     if protocols is not None and protocols.weights_sha256 == bundle.manifest.weights_sha256:
         parts.append(_protocol(protocols))
@@ -143,9 +147,36 @@ def _groups(column: Column, split: str) -> str:
 def _protocol(found: ReferenceProtocol) -> str:
     return section(
         "The reference project's way to score beside ours",
-        f"Reference's way: {RULES['reference']}. Our way: {RULES['ours']}. {leak_sentence(found.own.leak)}",
+        f"Reference's way: {WAYS_TO_SCORE['reference']}. Our way: {WAYS_TO_SCORE['ours']}. {leak_sentence(found.own.leak)}",
         "<h3>The model, on films that it did not learn from</h3>",
         table(both_ways(found.reference, found.ours)),
         "<h3>Its label table, without a film</h3>",
         table(both_ways(found.own.reference, found.own.ours)),
     )
+
+
+def _localisation(bundle: Bundle) -> list[str]:
+    """What was measured of the maps, the most films first; a sentence where nothing was."""
+    measured = bundle.localisation()
+    if measured.weights_sha256 != bundle.manifest.weights_sha256 or not measured.scores:
+        return [section("Localisation", "Not measured: no film of these data is marked by radiologists.")]
+    parts = []
+    for name in dict.fromkeys(score.observation for score in measured.scores):
+        for split in reversed(SPLITS):
+            scores = measured.of(name, split)
+            if not scores:
+                continue
+            films = f"{scores[0].films:,} films of {scores[0].patients:,} patients ({SPLITS[split]}). "
+            said = " ".join(summary(scores, measure) for measure in MEASURES)
+            charts = [
+                chart(localisation_charts.forest(scores, measure), MEASURES[measure]) for measure in MEASURES
+            ]
+            parts.append(
+                section(
+                    f"Localisation of {name}, {SPLITS[split]}",
+                    f"{films}{said} {RULE}",
+                    table(localisation_table(scores), index=False),
+                    pairs(charts),
+                )
+            )
+    return [*parts, section("", f"{UNSEEN} {ELSEWHERE} Other observations: not measured.")]

@@ -4,7 +4,7 @@
     films.npy      (N, size, size) uint8: the films of train.csv, then those of valid.csv
     index.parquet  N rows: file, Path, row of films.npy, height and width of the film in px, rejected
     rejects.csv    Path and reason of the films that could not be read; their rows are black
-    train.csv …    copies of the tables and their boxes, so that a pack is itself a data directory
+    train.csv …    copies of the tables, their boxes and masks, so that a pack is itself a data directory
 
 `train.packing` writes it.
 """

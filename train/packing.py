@@ -134,7 +134,8 @@ def _start(out: Path, plan: Plan) -> None:
         return
     write_file(out / PLAN, plan.model_dump_json(indent=2).encode() + b"\n")
     tables = [plan.source / name for name in plan.files]
-    for file in (*tables, *(table.with_name(f"{table.stem}_boxes.csv") for table in tables)):
+    marked = [table.with_name(table.stem + end) for table in tables for end in ("_boxes.csv", "_masks.json")]
+    for file in (*tables, *marked):
         if file.is_file():
             write_file(out / file.name, file.read_bytes())
     np.lib.format.open_memmap(

@@ -8,10 +8,11 @@ from typing import Final
 import streamlit as st
 
 from chexmodel import phantom
+from chexmodel.bundle import Bundle
 from chexmodel.errors import ChexError
 from chexmodel.examples import EXAMPLES, fetch
 from chexmodel.explain import EXACT, METHODS, Method, strength
-from chexmodel.localisation import Pointing
+from chexmodel.localisation_words import UNSEEN, trust
 from chexmodel.predictor import NO_GATE, Prediction, Predictor
 from chexmodel.ui.components import NOTICE, active_predictor, guard
 from chexmodel.ui.film import CONFIG, film_figure, grey_image
@@ -142,14 +143,16 @@ def _show(predictor: Predictor, prediction: Prediction, chosen: Chosen) -> None:
     with findings:
         st.markdown("**Findings**, the highest score first; tick: threshold; dashed: its indeterminate band")
         st.html(findings_html(prediction, predictor.bundle.calibrations))
-    measured = predictor.bundle.localisation() if method == EXACT else []
-    pointing = next((point for point in measured if point.observation == finding), None)
-    st.caption(f":material/warning: {NO_GATE}\n\n{_legend(method, pointing)} {_UNCALIBRATED}")
+    with guard():
+        legend = _legend(method, finding, predictor.bundle)
+        st.caption(f":material/warning: {NO_GATE}\n\n{legend} {_UNCALIBRATED}")
     _downloads(prediction, finding, method, alpha)
     _details(predictor, prediction, chosen)
 
 
-def _legend(method: Method, pointing: Pointing | None) -> str:
+def _legend(method: Method, finding: str, bundle: Bundle) -> str:
+    origin = bundle.manifest.origin
+    measured = trust(bundle.localisation(), finding, method, caution=origin.caution if origin else UNSEEN)
     if method == EXACT:
         unit = (
             "All findings of a film share one scale, in raw log-odds of the network: its loss weighs "
@@ -159,20 +162,9 @@ def _legend(method: Method, pointing: Pointing | None) -> str:
     else:
         unit = f"{method} is relative: its brightest spot is always full heat, however weak the evidence."
     return (
-        "The heatmap shows where the score came from; it is not an outline of disease. How well it marks "
-        f"this finding: {_trust(pointing)}. {unit} Zoom with the wheel, move by dragging, "
-        "double-click to reset."
-    )
-
-
-def _trust(pointing: Pointing | None) -> str:
-    if pointing is None:
-        return "not measured"
-    rate = pointing.rate
-    return (
-        f"its peak lies in a radiologist's box on {rate.value:.0%} ({rate.low:.0%} to {rate.high:.0%}) of "
-        f"{pointing.films} boxed films that the network scoring them did not learn from "
-        f"({pointing.split}; the middle of the film: {pointing.centre:.0%})"
+        f"The heatmap shows where the score came from; it is not an outline of disease. {unit} Zoom with the "
+        "wheel, move by dragging, double-click to reset.\n\n"
+        f"**How well {method} marks {finding}**: {measured}\n\n"
     )
 
 

@@ -11,7 +11,7 @@ from chexmodel.comparison_tables import FLATTERED
 from chexmodel.errors import BundleError
 from chexmodel.evaluation_tables import READING, WORDS, averages_table, scores_table, why
 from chexmodel.metrics import Evaluation
-from chexmodel.ui import explorer, paired, protocol, reliability, subgroups
+from chexmodel.ui import explorer, localisation, paired, protocol, reliability, subgroups
 from chexmodel.ui.components import active_bundle, chart, guard, image_format, table
 
 SPLIT_KEY: Final = "evaluation-split"
@@ -110,6 +110,7 @@ SECTIONS: Final[dict[str, Callable[[Bundle, Evaluation, str], None]]] = {
     "Curves and threshold": explorer.section,
     "Calibration": reliability.section,
     "Subgroups": lambda bundle, _, split: subgroups.section(bundle, split),
+    "Localisation": lambda bundle, *_: localisation.section(bundle, localisation.data_directory()),
     "Two models": paired.section,
     "Reference protocol": lambda bundle, *_: protocol.section(bundle),
 }
