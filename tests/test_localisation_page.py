@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import evaluation_app
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,9 +90,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(chosen: Path) -> AppTest:
-    at = AppTest.from_file(str(ROOT / "chexmodel" / "ui" / "evaluation.py"), default_timeout=60)
-    at.session_state[MODEL_KEY] = str(chosen)
-    return ran(at)
+    return evaluation_app.opened(chosen, "Localisation")
 
 
 def text(at: AppTest) -> str:

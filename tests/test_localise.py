@@ -18,7 +18,8 @@ from chexmodel.network import Network
 from chexmodel.overlap import CUTOFFS
 from chexmodel.preprocessing import Preprocessing
 from chexmodel.regions import Regions
-from train.config import EvaluateConfig, FitConfig
+from train.commands import EvaluateConfig
+from train.config import FitConfig
 from train.dataset import Split
 from train.evaluate import evaluate
 from train.fit import fit

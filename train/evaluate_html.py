@@ -147,7 +147,8 @@ def _groups(column: Column, split: str) -> str:
 def _protocol(found: ReferenceProtocol) -> str:
     return section(
         "The reference project's way to score beside ours",
-        f"Reference's way: {WAYS_TO_SCORE['reference']}. Our way: {WAYS_TO_SCORE['ours']}. {leak_sentence(found.own.leak)}",
+        f"Reference's way: {WAYS_TO_SCORE['reference']}. Our way: {WAYS_TO_SCORE['ours']}. "
+        f"{leak_sentence(found.own.leak)}",
         "<h3>The model, on films that it did not learn from</h3>",
         table(both_ways(found.reference, found.ours)),
         "<h3>Its label table, without a film</h3>",
