@@ -52,6 +52,7 @@ def figure(traces: Sequence[Any], *, height: int, **layout: Any) -> go.Figure:
     drawn.update_layout(
         height=height,
         margin={"l": 4, "r": 12, "t": 12, "b": 4},
+        modebar={"bgcolor": _CLEAR, "color": GREY, "activecolor": COLOURS[0]},
         paper_bgcolor=_CLEAR,
         plot_bgcolor=_CLEAR,
         dragmode=False,

@@ -26,6 +26,9 @@ OBSERVATIONS: Final[tuple[str, ...]] = (
 )
 """The observations in the column order of CheXpert's CSV. Every array of length 14 is in this order."""
 
+DISEASES: Final = OBSERVATIONS[1:-1]
+"""The twelve that exclude No Finding: support devices do not (the labeler's own rule)."""
+
 SHORT_NAMES: Final[dict[str, str]] = {
     "Enlarged Cardiomediastinum": "Enl. Cardiomed.",
     "Pleural Effusion": "Pleural Eff.",

@@ -1,6 +1,5 @@
 """The rules of a CheXpert table, and sentences for the cells that break them."""
 
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +10,9 @@ from chexmodel.labels import OBSERVATIONS
 
 STUDY: Final = r"patient\d+/study\d+"
 """The part of a `Path` that names the study; the part of that before the slash names the patient."""
+
+VIEWS: Final = ("Frontal", "Lateral")
+"""What the column Frontal/Lateral says."""
 
 REPORTED: Final = 5
 """How many problems one message names."""
@@ -34,7 +36,7 @@ def _unless(complaint: str, passes: Any) -> pa.Check:
 
 _LABEL: Final = _unless("is none of 1, 0, −1 and blank", lambda cells: numbers(cells).isin([1, 0, -1]))
 _AGE: Final = _unless("is not a number from 0 to 120", lambda cells: numbers(cells).between(0, 120))
-_VIEW: Final = _unless("is neither Frontal nor Lateral", lambda cells: cells.isin(["Frontal", "Lateral"]))
+_VIEW: Final = _unless("is neither Frontal nor Lateral", lambda cells: cells.isin(VIEWS))
 _NAMED: Final = _unless("has no patient<number>/study<number>", lambda cells: cells.str.contains(STUDY))
 _UNIQUE: Final = _unless("is the path of an earlier row too", lambda cells: ~cells.duplicated())
 
@@ -51,11 +53,11 @@ SCHEMA: Final = pa.DataFrameSchema(
 """Rules for a table of text columns, `Age` and the observations being categories; others may follow."""
 
 
-def explain(csv: Path, failures: pd.DataFrame) -> str:
+def explain(csv: str, failures: pd.DataFrame) -> str:
     """Say which cells of a file break which rule.
 
     Args:
-        csv: the file.
+        csv: what the file is called.
         failures: the `failure_cases` of pandera's `SchemaErrors`; the index counts rows from 0.
 
     Returns:

@@ -1,30 +1,25 @@
-"""CheXpert's label table: read and check it, turn labels into targets, split it by patient.
+"""CheXpert's label table: turn labels into targets, split it by patient.
 
-A table is a DataFrame in CheXpert's own columns plus `patient` ("patient00001") and `study`
-("patient00001/study1"); an observation is 1 (positive), 0 (negative), −1 (uncertain) or NaN (blank: not
-mentioned). Source: Irvin J. et al., AAAI 2019, arXiv:1901.07031.
+A table is what `reading.read_table` gives: a DataFrame in CheXpert's own columns plus `patient`
+("patient00001") and `study` ("patient00001/study1"); an observation is 1 (positive), 0 (negative), −1
+(uncertain) or NaN (blank: not mentioned). Source: Irvin J. et al., AAAI 2019, arXiv:1901.07031.
 """
 
-import gzip
 import math
-import re
-import zlib
 from collections.abc import Mapping
 from hashlib import blake2b
-from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandera.errors import SchemaErrors
 
 from chexmodel.errors import DatasetError
 from chexmodel.labels import MIXED_UNCERTAIN, OBSERVATIONS, SMOOTH_INTERVAL, BlankPolicy, UncertainPolicy
 from chexmodel.layout import csv_files, image_paths, missing_images, require_images
-from chexmodel.schema import FIRST_ROW, SCHEMA, STUDY, explain, numbers
+from chexmodel.reading import read_table
 
-# Where the files of a table lie is found in `layout`; callers need not know that it is another module.
+# Files are found in `layout` and read in `reading`; callers need not know that these are other modules.
 __all__ = [
     "Views",
     "csv_files",
@@ -38,88 +33,6 @@ __all__ = [
 ]
 
 Views = Literal["frontal", "all"]
-
-_TEXT: Final = ("Path", "Sex", "Frontal/Lateral", "AP/PA")
-
-
-def read_table(csv_or_dir: str | Path) -> pd.DataFrame:
-    """Read and check a table in CheXpert's layout.
-
-    Args:
-        csv_or_dir: a CSV (also gzipped), or a directory that holds `train.csv`, itself or in its one
-            sub-directory `CheXpert-v1.0*/`.
-
-    Returns:
-        One row per film, index 0..n−1: `Path` verbatim, `Age` in years (float32), the 14 observations as
-        float32 in {1, 0, −1, NaN}, further columns as they are, and `patient` and `study`, both unique
-        over the whole file.
-
-    Raises:
-        DatasetError: no such file, not a CSV, no rows, or rows that break a rule: the message names the
-            file, and the column and the row (the header is row 1) of the first five problems.
-    """
-    csv, _ = csv_files(csv_or_dir)
-    cells = _read_cells(csv)
-    try:
-        SCHEMA.validate(cells, lazy=True)
-    except SchemaErrors as error:
-        raise DatasetError(explain(csv, error.failure_cases)) from None
-    cells = cells.reset_index(drop=True)
-    studies = [match[0] for match in map(re.compile(STUDY).search, cells["Path"]) if match]
-    return cells.assign(
-        **{name: numbers(cells[name]) for name in ("Age", *OBSERVATIONS)},
-        patient=[study.partition("/")[0] for study in studies],
-        study=studies,
-    )
-
-
-def _read_cells(csv: Path) -> pd.DataFrame:
-    """Read text and categories; the index counts the file's rows from 0."""
-    try:
-        compressed = _sniff(csv)
-        cells = pd.read_csv(
-            csv,
-            compression="gzip" if compressed else None,
-            # Labels and ages have few distinct values: as categories they read fast and keep their text.
-            dtype=dict.fromkeys(_TEXT, "str") | dict.fromkeys(("Age", *OBSERVATIONS), "category"),
-            keep_default_na=False,
-            na_values=[""],
-            skip_blank_lines=False,  # or the rows that messages name would shift
-            low_memory=False,
-        )
-    except pd.errors.EmptyDataError:
-        raise DatasetError(f"{csv} is empty: copy it again") from None
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{csv} is not UTF-8 text ({error.reason}): save it as “CSV UTF-8”") from None
-    except pd.errors.ParserError as error:
-        reason = str(error).strip()
-        raise DatasetError(
-            f"{csv} is not a CSV table ({reason}): correct this row, or export it again"
-        ) from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise DatasetError(f"{csv} can't be read ({error}): check the file, or copy it again") from None
-    if not isinstance(cells.index, pd.RangeIndex):
-        # pandas makes the surplus leading cells an index: every column would be shifted.
-        raise DatasetError(f"{csv}: row {FIRST_ROW} has more cells than the header: correct one of the two")
-    cells = cells.dropna(how="all")
-    if cells.empty and set(SCHEMA.columns) <= set(cells.columns):
-        raise DatasetError(f"{csv} has a header but no rows: copy it again")
-    return cells
-
-
-def _sniff(csv: Path) -> bool:
-    """Tell whether the file is gzipped; refuse what its first bytes show to be no text."""
-    with csv.open("rb") as stream:
-        compressed = stream.read(2) == b"\x1f\x8b"
-    with gzip.open(csv) if compressed else csv.open("rb") as stream:
-        start = stream.read(4096)
-    if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise DatasetError(f"{csv} is an Excel or ZIP file, not a CSV: unpack it, or export the sheet as CSV")
-    if b"\0" in start:
-        raise DatasetError(
-            f"{csv} is binary (or UTF-16), not a CSV: give CheXpert's train.csv or its directory"
-        )
-    return compressed
 
 
 def targets(

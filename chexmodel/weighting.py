@@ -47,7 +47,13 @@ def pos_weight(targets: NDArray[np.floating], *, cap: float = POS_WEIGHT_CAP) ->
     Returns:
         (K,) in [0, cap]; 0 where nothing is unmasked or nothing is negative.
     """
-    positives, negatives = counts(targets)
+    return pos_weight_of(*counts(targets), cap=cap)
+
+
+def pos_weight_of(
+    positives: NDArray[np.float64], negatives: NDArray[np.float64], *, cap: float = POS_WEIGHT_CAP
+) -> NDArray[np.float64]:
+    """As `pos_weight`, from the (K,) numbers of positives and negatives that `counts` gives."""
     weights: NDArray[np.float64] = np.minimum(negatives / (positives + 1e-6), cap)
     return weights
 

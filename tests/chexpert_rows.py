@@ -35,6 +35,7 @@ def labelled(labels: np.ndarray, patients: list[int] | None = None) -> pd.DataFr
     table = pd.DataFrame(labels.astype(np.float32), columns=list(OBSERVATIONS))
     ids = patients if patients is not None else list(range(len(table)))
     table["Path"] = [film(patient, study) for study, patient in enumerate(ids)]
+    table["Frontal/Lateral"] = "Frontal"
     table["patient"] = [f"patient{patient:05d}" for patient in ids]
     return table
 

@@ -1,18 +1,15 @@
-"""The pages Dataset, Evaluation, Training and Model: what they show is what the files say."""
+"""The pages Evaluation, Training and Model: what they show is what the files say."""
 
-import gzip
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 from apps import ran
-from chexpert_rows import film, row, write
 from streamlit.testing.v1 import AppTest
 from tiny_bundle import HISTORY, RARE, UNTRAINED, tiny_config
 
 from chexmodel import bundle
-from chexmodel.statistics import load_statistics
 from chexmodel.ui.components import MODEL_KEY
 from train.config import MACHINE, FitConfig
 
@@ -37,86 +34,6 @@ def text(at: AppTest) -> str:
 
 def charts(at: AppTest) -> int:
     return len(at.get("plotly_chart"))
-
-
-# --------------------------------------------------------------------------------------------- Dataset
-
-
-def test_dataset_shows_the_committed_counts() -> None:
-    at = opened("dataset")
-    known = load_statistics(ROOT / "assets" / "statistics" / "chexpert.json")
-    assert metrics(at)["Films"] == f"{known.films:,}" == "223,414"
-    assert metrics(at)["Patients"] == "64,540"
-    assert at.dataframe[0].value["positive"].tolist() == known.states()["positive"].tolist()
-    assert known.provenance is not None
-    assert known.provenance.sha256 in text(at)
-    assert charts(at) == 7
-
-
-def test_dataset_says_what_a_constant_yes_gets() -> None:
-    at = opened("dataset")
-    assert metrics(at)["Macro F1 of a constant “yes”, blanks masked"] == "0.816 over 14"
-    assert metrics(at)["Macro F1 of a constant “yes”, blanks negative"] == "0.262 over 14"
-    assert "22,381 positives and no explicit negative" in text(at)
-    assert "7,579 films from 90 years on" in text(at)
-
-
-def own_table(directory: Path) -> Path:
-    rows = [
-        row(film(1), Edema="1", Fracture="0"),
-        row(film(2), Edema="0", Fracture="1"),
-        row(film(3), Edema="1"),
-    ]
-    return write(directory / "train.csv", rows)
-
-
-@pytest.mark.parametrize("given", ["file", "directory"])
-def test_dataset_reads_a_path(tmp_path: Path, given: str) -> None:
-    csv = own_table(tmp_path)
-    at = opened("dataset")
-    at.radio(key="dataset-source").set_value("A CSV of mine")
-    assert "Give the path" in ran(at).info[0].value
-    at.text_input(key="dataset-path").set_value(str(csv if given == "file" else tmp_path))
-    ran(at)
-    assert metrics(at)["Films"] == "3"
-    # Edema: 2·2/(2·2+1) = 0.8; Fracture: 2/(2+1); blanks negative: Fracture has two negatives, 2/(2+2).
-    assert metrics(at)["Macro F1 of a constant “yes”, blanks masked"] == "0.733 over 2"
-    assert metrics(at)["Macro F1 of a constant “yes”, blanks negative"] == "0.650 over 2"
-    assert "no positive in this table" in text(at)
-    assert "capped" not in text(at)
-    csv.write_text(
-        csv.read_text() + csv.read_text().splitlines()[1].replace("patient00001", "patient00009") + "\n"
-    )
-    assert metrics(ran(at))["Films"] == "4"
-
-
-def test_dataset_reads_an_upload(tmp_path: Path) -> None:
-    data = gzip.compress(own_table(tmp_path).read_bytes())
-    at = opened("dataset")
-    at.radio(key="dataset-source").set_value("A CSV of mine")
-    ran(at)
-    at.file_uploader(key="dataset-upload").set_value([("mine.csv.gz", data, "application/gzip")])
-    assert metrics(ran(at))["Patients"] == "3"
-    assert "`mine.csv.gz`" in text(at)
-
-
-@pytest.mark.parametrize("path", ["/nowhere/train.csv", "~nobody-of-this-name/x", "x" * 5000, "\0"])
-def test_dataset_says_what_is_wrong_with_a_path(path: str) -> None:
-    at = opened("dataset")
-    at.radio(key="dataset-source").set_value("A CSV of mine")
-    ran(at)
-    at.text_input(key="dataset-path").set_value(path)
-    assert len(ran(at).error) == 1
-    assert not at.metric
-
-
-def test_dataset_names_an_upload_as_its_owner_does() -> None:
-    at = opened("dataset")
-    at.radio(key="dataset-source").set_value("A CSV of mine")
-    ran(at)
-    at.file_uploader(key="dataset-upload").set_value([("mine.csv", b"a,b\n1,2\n", "text/csv")])
-    assert ran(at).error[0].value.startswith("mine.csv")
-    assert "/tmp" not in at.error[0].value
 
 
 # -------------------------------------------------------------------------------------------- Training

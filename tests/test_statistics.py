@@ -7,13 +7,22 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from chexpert_rows import film, real_table, row, write
 
 from chexmodel.__main__ import main
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
-from chexmodel.statistics import Statistics, conditional, describe, load_statistics, provenance_of
+from chexmodel.policies import explain_policy
+from chexmodel.statistics import (
+    Statistics,
+    conditional,
+    describe,
+    jaccard,
+    load_statistics,
+    provenance_of,
+)
 from chexmodel.table import read_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,6 +57,15 @@ def test_counts(csv: Path) -> None:
     }
     assert result.films_per_patient.mean == 2
     assert result.films_per_patient.maximum == 3
+    assert result.films_per_patient.bins() == {"1": 1, "2": 0, "3": 1, "4": 0, "5": 0} | dict.fromkeys(
+        ("6–10", "11–20", "21–50", "51 and more"), 0
+    )
+    assert result.studies_per_patient.patients[:3] == (1, 1, 0)
+    assert result.studies_per_patient.mean == 1.5
+    assert result.projections_by_view == {"Frontal": {"AP": 3}, "Lateral": {"blank": 1}}
+    assert result.positives_by_age["Edema"][:3] == (1, 1, 0)
+    assert result.positives_by_age["Fracture"][:3] == (1, 1, 0)
+    assert result.ages.totals() == [1, 2] + 9 * [0] + [1]
     assert result.positives["Frontal"]["Edema"] == result.positives["Lateral"]["Edema"] == 1
     assert result.states().loc["Edema"].to_dict() == {
         "positive": 2,
@@ -66,6 +84,14 @@ def test_conditional_probabilities_are_undefined_without_positives(csv: Path) ->
     assert given_row.loc["Edema", "Edema"] == 1
     assert given_row.loc["Edema", "Pneumonia"] == 0
     assert given_row.loc["Pneumonia"].isna().all()
+
+
+def test_jaccard_is_both_of_either(csv: Path) -> None:
+    shared = jaccard(describe(read_table(csv)).cooccurrence())
+    assert shared.loc["Edema", "Fracture"] == shared.loc["Fracture", "Edema"] == pytest.approx(1 / 3)
+    assert shared.loc["Edema", "Edema"] == 1
+    assert shared.loc["Edema", "Pneumonia"] == 0
+    assert np.isnan(shared.loc["Pneumonia", "Cardiomegaly"])
 
 
 def test_the_order_of_the_rows_does_not_matter(csv: Path) -> None:
@@ -90,12 +116,36 @@ def test_a_wrong_file_of_statistics_says_how_to_write_one(tmp_path: Path, conten
         load_statistics(path)
 
 
-def test_statistics_that_do_not_add_up_are_refused(csv: Path, tmp_path: Path) -> None:
-    document = describe(read_table(csv)).model_dump(mode="json")
-    document["films"] += 1
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("films", 5, "do not add up to the films"),
+        ("patients", 3, "do not add up to the patients"),
+        ("positives_by_age", {"Edema": [1]}, "not in the bins"),
+        ("both", [], "not the 14 observations"),
+    ],
+)
+def test_statistics_that_do_not_add_up_are_refused(
+    csv: Path, tmp_path: Path, field: str, value: object, said: str
+) -> None:
+    document = describe(read_table(csv)).model_dump(mode="json") | {field: value}
     (tmp_path / "s.json").write_text(json.dumps(document))
-    with pytest.raises(DatasetError, match="do not add up"):
+    with pytest.raises(DatasetError, match=said):
         load_statistics(tmp_path / "s.json")
+
+
+@pytest.mark.parametrize("field", ["studies_per_patient", "positives_by_age", "problems"])
+def test_statistics_of_an_older_version_say_so(csv: Path, tmp_path: Path, field: str) -> None:
+    document = describe(read_table(csv)).model_dump(mode="json")
+    del document[field]
+    (tmp_path / "s.json").write_text(json.dumps(document))
+    with pytest.raises(DatasetError, match=f"lacks {field}: it is of an older version"):
+        load_statistics(tmp_path / "s.json")
+
+
+def test_policies_that_were_not_worked_out_say_how_to(csv: Path) -> None:
+    with pytest.raises(DatasetError, match="python -m chexmodel statistics"):
+        describe(read_table(csv)).policy(uncertain="ignore", blank="negative", views="all")
 
 
 # ------------------------------------------------------------------------------------------ the command
@@ -109,7 +159,12 @@ def test_the_command_prints_a_table_and_writes_json(
     printed = capsys.readouterr().out
     assert re.search(r"^Edema +2 +1 +1 +0$", printed, re.MULTILINE)
     assert "4 films of 2 patients in 3 studies" in printed
-    assert load_statistics(out).films == 4
+    written = load_statistics(out)
+    assert written.films == 4
+    assert len(written.policies) == 2 * 5 * 2
+    chosen = written.policy(uncertain="ones", blank="ignore", views="frontal")
+    again = explain_policy(read_table(csv), uncertain="ones", blank="ignore", views="frontal")
+    assert chosen.model_dump_json() == again.model_dump_json()  # as text: NaN equals nothing
     assert "patient0" not in out.read_text()
     assert str(tmp_path) not in out.read_text()
 
@@ -160,6 +215,13 @@ def check_facts(result: Statistics) -> None:
     assert np.diag(together).tolist() == result.states()["positive"].tolist()
     by_view = [sum(view[name] for view in result.positives.values()) for name in OBSERVATIONS]
     assert by_view == result.states()["positive"].tolist()
+    by_age = [sum(bins) for bins in result.positives_by_age.values()]
+    assert by_age == result.states()["positive"].tolist()
+    assert sum(result.studies_per_patient.patients) == 64_540
+    assert result.problems["patient in several splits"] == result.problems["repeated path"] == 0
+    assert result.problems["frontal film without AP or PA"] == 17
+    macro, over = result.policy(uncertain="ignore", blank="ignore", views="all").macro_constant_yes()
+    assert (round(macro, 3), over) == (0.816, 14)
     for counts in (result.views, result.projections, result.sexes):
         assert sum(counts.values()) == result.films
     assert sum(map(sum, result.ages.films.values())) == result.films
@@ -172,6 +234,12 @@ def test_the_committed_statistics() -> None:
 def test_the_committed_statistics_are_those_of_the_table() -> None:
     csv = real_table()
     committed = load_statistics(COMMITTED)
-    assert describe(read_table(csv), provenance=committed.provenance) == committed
+    table = read_table(csv)
+    counted = committed.model_copy(update={"policies": ()})
+    assert describe(table, provenance=committed.provenance) == counted
+    for effect in committed.policies[::7]:
+        again = explain_policy(table, uncertain=effect.uncertain, blank=effect.blank, views=effect.views)
+        pd.testing.assert_frame_equal(again.frame(), effect.frame(), rtol=1e-9)
+        assert again.distinct == pytest.approx(effect.distinct)
     assert committed.provenance is not None
     assert provenance_of(csv, command=committed.provenance.command).sha256 == committed.provenance.sha256

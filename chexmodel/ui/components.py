@@ -139,6 +139,7 @@ def table(
     columns: Mapping[str, Any] | None = None,
     hide_index: bool = False,
     height: int | Literal["content"] = "content",
+    most: int | None = None,
 ) -> None:
     """Draw a table, and a button that saves it as CSV with the numbers as they are, not as they are shown.
 
@@ -151,6 +152,7 @@ def table(
         columns: column → `st.column_config`, for columns that need more than that.
         hide_index: neither show nor save the index.
         height: px, or "content" for all rows.
+        most: how many rows are shown; all are saved.
     """
     plain = {"i": "localized", "u": "localized", "f": "%.3f"}
     drawn = frame if shown is None else shown
@@ -161,7 +163,7 @@ def table(
         if how is not None
     }
     st.dataframe(
-        drawn,
+        drawn if most is None else drawn.head(most),
         hide_index=hide_index,
         height=height,
         column_config=numbers | dict(columns or {}),

@@ -1,0 +1,249 @@
+"""The tab of the Dataset page that explains label policies before anything is trained."""
+
+from typing import Final, get_args
+
+import streamlit as st
+
+from chexmodel.labels import BlankPolicy, UncertainPolicy
+from chexmodel.policies import PolicyEffect, explain_policy
+from chexmodel.statistics import Statistics
+from chexmodel.table import Views
+from chexmodel.ui import charts
+from chexmodel.ui.components import chart, guard, table
+from chexmodel.ui.loading import Loaded
+from chexmodel.weighting import FACTOR_CAP, POS_WEIGHT_CAP, RARE_PREVALENCE
+
+UNCERTAIN_KEY: Final = "policy-uncertain"
+BLANK_KEY: Final = "policy-blank"
+VIEWS_KEY: Final = "policy-views"
+WEIGHT_KEY: Final = "policy-pos-weight"
+CAP_KEY: Final = "policy-cap"
+RARE_KEY: Final = "policy-rare"
+FACTOR_KEY: Final = "policy-factor"
+
+EASY: Final = 0.9
+"""A constant yes with at least this F1 is named."""
+
+_UNCERTAIN: Final[dict[UncertainPolicy, str]] = {
+    "ignore": "ignore: masked",
+    "ones": "ones: positive",
+    "zeros": "zeros: negative",
+    "smooth": "smooth: 0.55 to 0.85",
+    "mixed": "mixed: per observation",
+}
+_BLANK: Final[dict[BlankPolicy, str]] = {"negative": "negative", "ignore": "ignore: masked"}
+_WEIGHTS: Final = {"cap": "capped", "on": "uncapped", "off": "off"}
+_COLUMNS: Final = {
+    "f1_constant_yes": "F1 of constant yes",
+    "factor": "sampling factor",
+    "drawn": "positives, weighted",
+}
+
+
+@st.fragment
+def show(loaded: Loaded) -> None:
+    """Choices, and what follows from them at once."""
+    assert loaded.statistics is not None
+    st.subheader("What training would see")
+    st.caption(
+        "On the whole table; `python -m train fit` works the same out on its training split. The options are "
+        "those of `fit`, with its defaults but for the films: there only frontal ones are taken."
+    )
+    first, second, third = st.columns(3)
+    uncertain = first.selectbox(
+        "Uncertain (−1) is",
+        get_args(UncertainPolicy),
+        format_func=lambda name: _UNCERTAIN[name],
+        key=UNCERTAIN_KEY,
+    )
+    blank = second.radio(
+        "A blank is",
+        get_args(BlankPolicy),
+        format_func=lambda name: _BLANK[name],
+        key=BLANK_KEY,
+        horizontal=True,
+    )
+    views = third.radio("Films", get_args(Views)[::-1], key=VIEWS_KEY, horizontal=True)
+    rare, factor = _sampler(loaded)
+    with guard():
+        effect, other = (
+            _effect(loaded, uncertain, policy, views, rare, factor) for policy in (blank, _other(blank))
+        )
+        _conclude(effect, other)
+        _table(effect)
+
+
+def _other(blank: BlankPolicy) -> BlankPolicy:
+    return "ignore" if blank == "negative" else "negative"
+
+
+def _sampler(loaded: Loaded) -> tuple[float, float]:
+    known = loaded.table is not None
+    with st.expander("Sampler"):
+        left, right = st.columns(2)
+        rare = left.slider(
+            "Rare below a prevalence of", 0.01, 0.5, RARE_PREVALENCE, 0.01, key=RARE_KEY, disabled=not known
+        )
+        factor = right.slider(
+            "Largest factor of one observation",
+            1.0,
+            16.0,
+            FACTOR_CAP,
+            0.5,
+            key=FACTOR_KEY,
+            disabled=not known,
+        )
+        if not known:
+            st.caption(
+                "Expected draws depend on which observations come together on a film. For the shipped counts "
+                "they were worked out at these defaults; upload the table to change them."
+            )
+    return rare, factor
+
+
+def _effect(
+    loaded: Loaded, uncertain: UncertainPolicy, blank: BlankPolicy, views: Views, rare: float, factor: float
+) -> PolicyEffect:
+    if loaded.table is None:
+        statistics: Statistics | None = loaded.statistics
+        assert statistics is not None
+        return statistics.policy(uncertain=uncertain, blank=blank, views=views)
+    key = (loaded.key, uncertain, blank, views, rare, factor)
+    # The last choices of the session, of one table: moving back and forth costs nothing.
+    kept: dict[tuple[object, ...], PolicyEffect] = st.session_state.setdefault("policy-effects", {})
+    if key not in kept:
+        while len(kept) >= 32:
+            kept.pop(next(iter(kept)))
+        kept[key] = explain_policy(
+            loaded.table, uncertain=uncertain, blank=blank, views=views, rare=rare, factor_cap=factor
+        )
+    return kept[key]
+
+
+def _conclude(effect: PolicyEffect, other: PolicyEffect) -> None:
+    f1, over = effect.macro_constant_yes()
+    changed, over_changed = other.macro_constant_yes()
+    with st.container(horizontal=True, gap="medium"):
+        st.metric("Macro F1 of a constant “yes”", _score(f1, over), width="content")
+        name = "masked" if other.blank == "ignore" else "negative"
+        st.metric(f"… with blanks {name}", _score(changed, over_changed), width="content")
+        st.metric("Films", f"{effect.films:,}", width="content")
+        st.metric(
+            "Different films in a weighted epoch",
+            f"{effect.distinct:,.0f} ({_percent(effect.distinct, effect.films)})",
+            width="content",
+        )
+    st.markdown("\n".join(f"- {sentence}" for sentence in conclusions(effect, other)))
+
+
+def conclusions(effect: PolicyEffect, other: PolicyEffect) -> list[str]:
+    """What a visitor should take from a choice of policies, each a sentence with its numbers.
+
+    Args:
+        effect: of the choice.
+        other: of the same choice with the other blank policy.
+    """
+    seen = effect.observations
+    f1, over = effect.macro_constant_yes()
+    said = []
+    if over:
+        said.append(
+            f"A constant “yes”, which looks at no film, gets a macro F1 of **{f1:.3f}** over {over} "
+            "observations when scored against these targets. A model shows skill by what it adds to that."
+        )
+    without = [name for name, one in seen.items() if one.positives and not one.negatives]
+    if without:
+        said.append(
+            f"No negative is left for {', '.join(without)}: a “yes” is always right there, the F1 is 1.00 "
+            "for everyone, and the network can learn nothing but “yes”."
+        )
+    easy = [
+        f"{name} {one.f1_constant_yes:.2f}"
+        for name, one in seen.items()
+        if one.f1_constant_yes >= EASY and name not in without
+    ]
+    if easy:
+        said.append(f"A constant “yes” also gets {', '.join(easy)}: almost all unmasked films are positive.")
+    empty = [name for name, one in seen.items() if not one.positives]
+    if empty:
+        said.append(f"No positive: {', '.join(empty)}. F1 is undefined there, and nothing can be learnt.")
+    if effect.blank == "negative":
+        said.append(_why_negative(other))
+    if effect.uncertain != "ignore":
+        said.append("`evaluate` masks −1 whatever the policy: its constant “yes” is that of “ignore”.")
+    return [*said, _drawing(effect)]
+
+
+def _why_negative(masked: PolicyEffect) -> str:
+    """What is gained and lost by taking a blank for a negative, beside what masking it would do."""
+    f1, over = masked.macro_constant_yes()
+    without = [name for name, one in masked.observations.items() if one.positives and not one.negatives]
+    text = (
+        "A finding that a report leaves out counts as absent: the authors of CheXpert's labeler treat a "
+        "blank so, and it is the default here."
+    )
+    if over:
+        text += (
+            f" With blanks masked a constant “yes” would get {f1:.3f}: reports say what is there and seldom "
+            "what is not"
+        )
+        text += f", and {', '.join(without)} would keep no negative at all." if without else "."
+    return text
+
+
+def _drawing(effect: PolicyEffect) -> str:
+    raised = {name: one for name, one in effect.observations.items() if one.factor > 1}
+    if not raised:
+        return (
+            f"No observation is rarer than {100 * effect.rare:g} % of its unmasked films: the sampler draws "
+            "every film once, and the epoch is only shuffled."
+        )
+    name, most = max(raised.items(), key=lambda item: item[1].factor)
+    return (
+        f"The sampler oversamples {len(raised)} rare observations, most of all {name} "
+        f"(factor {most.factor:.2f}): {most.positives:,.0f} positives become {most.drawn:,.0f} in an epoch "
+        f"of {effect.films:,} draws, which is expected to show {effect.distinct:,.0f} different films."
+    )
+
+
+def _table(effect: PolicyEffect) -> None:
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    weight = left.radio(
+        "Weight of positives (pos_weight)",
+        list(_WEIGHTS),
+        format_func=lambda name: _WEIGHTS[name],
+        key=WEIGHT_KEY,
+        horizontal=True,
+    )
+    cap = right.number_input(
+        "Largest weight", 1.0, 1e6, POS_WEIGHT_CAP, 1.0, key=CAP_KEY, disabled=weight != "cap"
+    )
+    frame = effect.frame(cap=cap if weight == "cap" else float("inf"))
+    if weight == "off":
+        frame["pos_weight"] = 1.0
+    table(
+        frame.rename(columns=_COLUMNS),
+        f"policy-{effect.uncertain}-{effect.blank}-{effect.views}",
+        formats={
+            "positives": "localized",
+            "negatives": "localized",
+            "pos_weight": "%.2f",
+            "sampling factor": "%.2f",
+        },
+        columns={"positives, weighted": st.column_config.NumberColumn(format="localized", step=1)},
+    )
+    st.caption(
+        "pos_weight: negatives / positives. Sampling factor: √(rare / prevalence), at least 1; a film's "
+        "weight is the product over what it shows. Positives, weighted: expected in an epoch of weighted "
+        "draws with replacement, computed, not drawn."
+        + (" A smoothed label counts by its parts." if effect.uncertain == "smooth" else "")
+    )
+    chart(charts.epoch(effect), "policy-epoch")
+
+
+def _score(f1: float, over: int) -> str:
+    return f"{f1:.3f} over {over}" if over else "—"
+
+
+def _percent(part: float, whole: int) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else "—"
