@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from chexmodel import canvas
-from chexmodel.operating import Counts, Scored
+from chexmodel.operating import Scored
 from chexmodel.ribbons import Ribbon
 
 
@@ -50,40 +50,6 @@ def _ribbon(i: int, ribbon: Ribbon) -> go.Scatter:
     )
 
 
-def confusion(counts: Counts) -> go.Figure:
-    """The four counts, labels in rows and calls in columns; the colour is the share of the row."""
-    grid = np.array([[counts.tp, counts.fn], [counts.fp, counts.tn]])
-    whole = grid.sum(axis=1, keepdims=True)
-    shares = np.divide(100 * grid, whole, out=np.full(grid.shape, np.nan), where=whole > 0)
-    kinds = (("true positive", "false negative"), ("false positive", "true negative"))
-    words = [
-        [f"<b>{n:,}</b><br>{kind}" for n, kind in zip(*row, strict=True)]
-        for row in zip(grid.tolist(), kinds, strict=True)
-    ]
-    figure = canvas.figure(
-        [
-            go.Heatmap(
-                x=["called positive", "called negative"],
-                y=["labelled positive", "labelled negative"],
-                z=canvas.gaps(shares),
-                text=words,
-                texttemplate="%{text}",
-                textfont={"size": 14, "color": canvas.INK},
-                colorscale=canvas.SHARES,
-                zmin=0,
-                zmax=100,
-                xgap=2,
-                ygap=2,
-                showscale=False,
-                hovertemplate="%{text}: %{z:.1f} % of their row<extra></extra>",
-            )
-        ],
-        height=260,
-    )
-    figure.update_xaxes(side="top", showgrid=False)
-    return figure.update_yaxes(autorange="reversed", showgrid=False, tickangle=-90)
-
-
 def score_distribution(scored: Scored, cut: float, band: tuple[float, float]) -> go.Figure:
     """Scores of positive and of negative films as shares of their class, the threshold and its band.
 
@@ -94,30 +60,34 @@ def score_distribution(scored: Scored, cut: float, band: tuple[float, float]) ->
     """
     top = min(1.0, max(float(scored.probs.max()), cut) * 1.05)
     edges = np.linspace(0, top, 31)
-    middles = (edges[1:] + edges[:-1]) / 2
     traces = []
     for i, (words, label) in enumerate((("labelled negative", 0), ("labelled positive", 1))):
         films = np.histogram(scored.probs[scored.labels == label], edges)[0]
-        colour, _, _, hatch = canvas.look(i)
+        look = canvas.look(i)
+        # A line in steps, not bars: sixty hatched bars take the browser longer than a slider's move may.
         traces.append(
-            go.Bar(
+            go.Scatter(
                 name=words,
-                x=middles,
-                y=100 * films / films.sum(),
-                width=edges[1],
-                opacity=0.75,
-                marker=canvas.hatched(colour, hatch),
-                customdata=np.column_stack([films, edges[:-1], edges[1:]]),
-                hovertemplate=f"{words}: %{{customdata[0]:,}} films (%{{y:.1f}} %) at %{{customdata[1]:.3f}}"
-                "–%{customdata[2]:.3f}<extra></extra>",
+                x=edges.tolist(),
+                y=[*(100 * films / films.sum()).tolist(), 0.0],
+                mode="lines",
+                line={"color": look.colour, "dash": look.dash, "shape": "hv", "width": 2},
+                fill="tozeroy",
+                fillcolor=canvas.faint(look.colour),
+                customdata=[*films.tolist(), 0],
+                hovertemplate=f"{words}: %{{customdata:,}} films (%{{y:.1f}} %) from %{{x:.3f}} on"
+                "<extra></extra>",
             )
         )
-    figure = canvas.figure(traces, height=260, barmode="overlay", showlegend=True)
+    figure = canvas.figure(traces, height=260, showlegend=True)
+    line = {"type": "line", "x0": cut, "x1": cut, "y0": 0, "y1": 1, "yref": "paper"}
+    shapes = [line | {"line": {"color": canvas.GREY, "width": 3}}]
     if not np.isnan(band[0]):
-        figure.add_vrect(*band, fillcolor=canvas.GREY, opacity=0.25, line_width=0)
-    figure.add_vline(x=cut, line={"color": canvas.GREY, "width": 3})
+        area = {"type": "rect", "x0": band[0], "x1": band[1], "y0": 0, "y1": 1, "yref": "paper"}
+        shapes.insert(0, area | {"fillcolor": canvas.GREY, "opacity": 0.25, "line": {"width": 0}})
+    figure.update_layout(shapes=shapes)
     figure.update_xaxes(title="calibrated probability", range=[0, top], zeroline=False)
-    return figure.update_yaxes(title="% of their class")
+    return figure.update_yaxes(title="% of their class", rangemode="tozero")
 
 
 def _curve(

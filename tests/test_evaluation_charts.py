@@ -20,6 +20,7 @@ from chexmodel.metrics import Evaluation, evaluate
 from chexmodel.operating import Counts, Scored
 from chexmodel.ribbons import Ribbon
 from chexmodel.scores import interval
+from chexmodel.ui.explorer import confusion_html
 
 
 def scored(name: str = "Edema", *, seed: int = 0, threshold: float = 0.5) -> Scored:
@@ -67,11 +68,11 @@ def test_confusion_counts_and_undefined_rates() -> None:
     assert np.isnan(high.rates()["PPV"].value)
     assert high.rates()["PPV"].reason == "no film is called positive"
     assert low.rates()["Sensitivity"] == (1.0, given.positives, "")
-    cells = operating_charts.confusion(Counts(tp=3, fp=1, fn=2, tn=1_994)).data[0]
-    assert cells.text[0][0].startswith("<b>3</b><br>true positive")
-    assert cells.text[1][1].startswith("<b>1,994</b><br>true negative")
-    np.testing.assert_allclose(cells.z[0], [60, 40])
-    assert list(operating_charts.confusion(Counts(0, 1, 0, 1)).data[0].z[0]) == [None, None]
+    cells = confusion_html(Counts(tp=3, fp=1, fn=2, tn=1_994))
+    assert '<td style="--shade:30%"><b>3</b><br>true positive</td>' in cells
+    assert '<td style="--shade:20%"><b>2</b><br>false negative</td>' in cells
+    assert "<b>1,994</b><br>true negative" in cells
+    assert '<td style="--shade:0%"><b>0</b><br>true positive</td>' in confusion_html(Counts(0, 1, 0, 1))
 
 
 def test_no_line_stands_by_its_colour_alone() -> None:
@@ -92,10 +93,11 @@ def test_a_ribbon_goes_up_along_the_low_and_back_along_the_high_bound() -> None:
 def test_score_distribution_counts_every_film_once() -> None:
     given = scored()
     figure = operating_charts.score_distribution(given, 0.4, (0.3, 0.6))
-    negatives, positives = (sum(row[0] for row in bar.customdata) for bar in figure.data)
+    negatives, positives = (sum(line.customdata) for line in figure.data)
     assert (negatives, positives) == (given.negatives, given.positives)
-    for bar in figure.data:
-        assert sum(bar.y) == pytest.approx(100)
+    for steps in figure.data:
+        assert sum(steps.y) == pytest.approx(100)
+    assert figure.data[0].line.dash != figure.data[1].line.dash
     band, line = figure.layout.shapes
     assert (band.x0, band.x1, line.x0) == (0.3, 0.6, 0.4)
     assert len(operating_charts.score_distribution(given, 0.4, (np.nan, np.nan)).layout.shapes) == 1
