@@ -12,7 +12,10 @@ import pytest
 import tyro
 
 from chexmodel import bundle
+from chexmodel.evaluation_tables import best_constant
 from chexmodel.methods import EXACT
+from chexmodel.protocol import load_table_protocols
+from chexmodel.protocol_scores import MODEL
 from chexmodel.scores import interval
 from chexmodel.studies import read_study
 from train.config import MACHINE, FitConfig
@@ -83,17 +86,54 @@ def test_readme_figures_are_those_of_the_shipped_bundle() -> None:
     for score in rows:
         row = re.search(rf"^\| {score.observation} \|(.*)\|$", readme, flags=re.MULTILINE)
         assert row, f"README has no row for {score.observation}"
-        shown = [score.average_precision.value, score.f1.value, score.f1_constant_yes]
+        shown = [score.average_precision.value, score.f1.value, best_constant(score, "f1")]
         assert [cell.strip() for cell in row.group(1).split("|")] == [
             *(str(score.positives), str(score.negatives), interval(score.auroc)),
             *(f"{value:.2f}" for value in shown),
+            interval(score.lift["f1"], signed=True),
         ]
     text = " ".join(readme.split())
-    for average in (test.macro["auroc"], test.macro_distinct["auroc"], test.macro["f1"]):
-        assert f"{interval(average)} over" in text or f"{interval(average)}, of a constant" in text
+    for average in (test.macro["auroc"], test.macro_distinct["auroc"], test.macro["f1"], test.micro["f1"]):
+        assert re.search(rf"{re.escape(interval(average))}( over|, of a constant|\.)", text)
+    weak = [score.observation for score in rows if score.auroc.low <= 0.5]
+    assert f"No skill is shown for {', '.join(weak[:-1])} and {weak[-1]} (interval reaching 0.50)" in text
+
+
+def test_readme_says_of_the_maps_what_was_measured() -> None:
+    readme = (ROOT / "README.md").read_text()
+    text = " ".join(readme.split())
     for score in bundle.load(DEMO).localisation().scores:
-        if score.method == EXACT and score.split != "all":
+        if score.split == "all":
+            margin = interval(score.hit_margin.difference, signed=True) if score.hit_margin else "—"
+            assert f"| {score.method} | {interval(score.hit)} | {margin} | {interval(score.iou)} |" in readme
+        elif score.method == EXACT:
             assert re.search(rf"on {re.escape(interval(score.hit))} of (the )?{score.films} ", text)
+    best = bundle.load(DEMO).localisation().of("Lung Opacity", "all")[0]
+    assert best.hit_margin is not None
+    assert not best.hit_margin.beaten  # else the README's sentence in bold is to be changed
+
+
+def test_readme_says_of_both_protocols_what_was_measured() -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    table = load_table_protocols(ROOT / "assets" / "statistics" / "reference_protocol.json")
+    shipped = bundle.load(DEMO).reference_protocol()
+    assert shipped is not None
+    for judgement in (table.reference, table.ours):
+        assert interval(judgement.answer("constant yes").macro["f1"], digits=3) in text
+    for judgement in (shipped.reference, shipped.ours):
+        macro, yes = (judgement.answer(name).macro["f1"] for name in (MODEL, "constant yes"))
+        assert f"{interval(macro, digits=3)} over {macro.observations}" in text
+        assert f'a constant "yes" {yes.value:.3f}' in text
+    assert f"{table.leak.shared_patients:,} of its {table.leak.scored_patients:,} scored patients" in text
+
+
+def test_readme_says_of_views_what_was_measured() -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    views = next(c for c in bundle.load(DEMO).subgroups()["validation"].columns if c.name == "AP/PA")
+    for metric, highest in (("recall", "PA"), ("specificity", "AP")):
+        gap = next(g for g in views.gaps if (g.observation, g.metric) == ("Atelectasis", metric))
+        assert gap.highest == highest
+        assert f"{interval(gap.gap)} higher on {highest} films" in text
 
 
 def test_readme_trains_the_shipped_model_as_it_was_trained() -> None:
