@@ -116,6 +116,7 @@ def test_model_shows_the_calibration_of_the_file(tiny: Path) -> None:
         trained = calibration.observation != UNTRAINED
         assert shown["slope"] == (f"{calibration.slope:.3f}" if trained else "—")
         assert shown["method"] == calibration.method
+        assert (shown["indeterminate band"] == "—") == (not trained or calibration.observation == RARE)
     assert "10 of each are needed" in table.loc[RARE, "why a default"]
 
 

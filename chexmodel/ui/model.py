@@ -1,5 +1,6 @@
 """Model: the card of the chosen model, what it is for, and what it can't do."""
 
+import math
 import re
 from typing import Final
 
@@ -83,7 +84,11 @@ def _not_trained(bundle: Bundle) -> None:
 
 def _calibration(bundle: Bundle) -> None:
     st.subheader("Calibration")
-    st.caption("probability = sigmoid(slope · logit + intercept); the threshold applies to the probability.")
+    st.caption(
+        "probability = sigmoid(slope · logit + intercept), of isotonic regression interpolated between the steps "
+        "in calibration.json; the threshold applies to the probability. The band is the threshold's 95 % "
+        "interval: a score within it is read as indeterminate."
+    )
     if bundle.manifest.members > 1:
         st.caption(
             "Fitted out of fold: to the score that each film has from the one member that did not learn from "
@@ -93,13 +98,15 @@ def _calibration(bundle: Bundle) -> None:
     rows = []
     for calibration, point in zip(bundle.calibrations, bundle.thresholds, strict=True):
         trained = calibration.observation not in bundle.manifest.not_trained
+        line = trained and not calibration.knots
         rows.append(
             {
                 "observation": calibration.observation,
                 "method": calibration.method,
-                "slope": f"{calibration.slope:.3f}" if trained else "—",
-                "intercept": f"{calibration.intercept:.3f}" if trained else "—",
+                "slope": f"{calibration.slope:.3f}" if line else "—",
+                "intercept": f"{calibration.intercept:.3f}" if line else "—",
                 "threshold": f"{point.value:.3f}" if trained else "—",
+                "indeterminate band": "—" if math.isnan(point.low) else f"{point.low:.3f}–{point.high:.3f}",
                 "rule": point.rule,
                 "fitted on": f"{calibration.split}: {calibration.positives}+ / {calibration.negatives}−",
                 "why a default": calibration.reason or point.reason or "" if trained else "not trained",
