@@ -6,7 +6,7 @@ a pattern, a dash, a symbol or a label says the same.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import numpy as np
 import plotly.graph_objects as go
@@ -120,3 +120,38 @@ def faint(colour: str) -> str:
     """Give a colour (#RRGGBB) at a fifth of its opacity."""
     red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.2)"
+
+
+class Interval(Protocol):
+    """A value with its interval; NaN where undefined."""
+
+    @property
+    def value(self) -> float: ...  # noqa: D102
+    @property
+    def low(self) -> float: ...  # noqa: D102
+    @property
+    def high(self) -> float: ...  # noqa: D102
+
+
+def whiskers(rows: Sequence[Interval], colour: str) -> dict[str, Any]:
+    """Give the intervals of values as error bars; an undefined one has none."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": gaps(np.array([row.high - row.value for row in rows])),
+        "arrayminus": gaps(np.array([row.value - row.low for row in rows])),
+        "color": colour,
+        "thickness": 1.5,
+        "width": 3,
+    }
+
+
+def named_rows(drawn: go.Figure, names: Sequence[str]) -> go.Figure:
+    """Make the y axis a list of names from the top down: row i lies at y = i."""
+    return drawn.update_yaxes(
+        tickvals=list(range(len(names))),
+        ticktext=list(names),
+        range=[len(names) - 0.4, -0.6],
+        showgrid=False,
+        zeroline=False,
+    )

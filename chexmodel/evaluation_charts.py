@@ -1,8 +1,6 @@
 """The figures of an evaluation: metrics with intervals, reliability. For the page and for the report."""
 
-from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -56,7 +54,7 @@ def forest(evaluation: Evaluation, metric: str) -> go.Figure:
             x=[row.value for row in rows],
             y=list(range(len(rows))),
             mode="markers",
-            error_x=whiskers(rows),
+            error_x=canvas.whiskers(rows, canvas.COLOURS[0]),
             marker={"color": canvas.COLOURS[0], "size": 9},
             text=[interval(row, digits=3) for row in rows],
             customdata=labels,
@@ -66,26 +64,7 @@ def forest(evaluation: Evaluation, metric: str) -> go.Figure:
     figure = canvas.figure(marks, height=27 * len(rows) + 100, showlegend=True)
     figure.add_hline(y=len(found) - 0.5, line={"color": canvas.GREY, "width": 1})
     figure.update_xaxes(title=WORDS[metric], zeroline=False)
-    return figure.update_yaxes(
-        tickvals=list(range(len(rows))),
-        ticktext=labels,
-        range=[len(rows) - 0.4, -0.6],
-        showgrid=False,
-        zeroline=False,
-    )
-
-
-def whiskers(rows: Sequence[Estimate | Average], colour: str = canvas.COLOURS[0]) -> dict[str, Any]:
-    """The intervals of values as error bars; an undefined one has none."""
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": canvas.gaps(np.array([row.high - row.value for row in rows])),
-        "arrayminus": canvas.gaps(np.array([row.value - row.low for row in rows])),
-        "color": colour,
-        "thickness": 1.5,
-        "width": 3,
-    }
+    return canvas.named_rows(figure, labels)
 
 
 def reliability(row: Reliability) -> go.Figure:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
 import plotly.graph_objects as go
 
 from chexmodel import canvas
@@ -33,15 +32,7 @@ def forest(scores: Sequence[LocalisationScore], measure: Measure) -> go.Figure:
         x=[estimate.value for estimate in drawn],
         y=[k for k, _ in shown],
         mode="markers",
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": canvas.gaps(np.array([estimate.high - estimate.value for estimate in drawn])),
-            "arrayminus": canvas.gaps(np.array([estimate.value - estimate.low for estimate in drawn])),
-            "color": canvas.GREY,
-            "thickness": 1.5,
-            "width": 3,
-        },
+        error_x=canvas.whiskers(drawn, canvas.GREY),
         marker={
             "symbol": [symbol for symbol, _ in marks],
             "color": colours,
@@ -56,13 +47,7 @@ def forest(scores: Sequence[LocalisationScore], measure: Measure) -> go.Figure:
     if 0 < methods < len(scores):
         figure.add_hline(y=methods - 0.5, line={"color": canvas.GREY, "width": 1})
     figure.update_xaxes(title=f"{MEASURES[measure]}, 0–1", range=[-0.02, 1.02], zeroline=False)
-    return figure.update_yaxes(
-        tickvals=list(range(len(scores))),
-        ticktext=[score.method for score in scores],
-        range=[len(scores) - 0.4, -0.6],
-        showgrid=False,
-        zeroline=False,
-    )
+    return canvas.named_rows(figure, [score.method for score in scores])
 
 
 def _mark(score: LocalisationScore, measure: Measure) -> tuple[str, str]:

@@ -114,13 +114,7 @@ def forest(comparisons: Mapping[str, Comparison], metric: str) -> go.Figure:
     figure.add_vline(x=0, line={"color": canvas.GREY, "dash": "dot", "width": 1.5})
     figure.add_hline(y=len(places) - 2.5, line={"color": canvas.GREY, "width": 1})
     figure.update_xaxes(title=f"difference in {words}", tickformat="+.2~f", zeroline=False)
-    return figure.update_yaxes(
-        tickvals=list(range(len(places))),
-        ticktext=places,
-        range=[len(places) - 0.4, -0.6],
-        showgrid=False,
-        zeroline=False,
-    )
+    return canvas.named_rows(figure, places)
 
 
 def difference_marks(rows: Sequence[Estimate | Average], look: canvas.Look) -> go.Scatter:
@@ -128,15 +122,7 @@ def difference_marks(rows: Sequence[Estimate | Average], look: canvas.Look) -> g
     return go.Scatter(
         x=[row.value for row in rows],
         mode="markers",
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": canvas.gaps(np.array([row.high - row.value for row in rows])),
-            "arrayminus": canvas.gaps(np.array([row.value - row.low for row in rows])),
-            "color": look.colour,
-            "thickness": 1.5,
-            "width": 3,
-        },
+        error_x=canvas.whiskers(rows, look.colour),
         marker={
             "symbol": [look.symbol + ("" if excludes_zero(row) else "-open") for row in rows],
             "color": look.colour,

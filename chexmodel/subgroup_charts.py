@@ -53,13 +53,7 @@ def forest(column: Column, metric: str, observations: Sequence[str]) -> go.Figur
         )
     figure = canvas.figure(traces, height=_ROW * len(labels) + 70, showlegend=False)
     figure.update_xaxes(title=METRICS[metric], zeroline=False)
-    return figure.update_yaxes(
-        tickvals=list(range(len(labels))),
-        ticktext=labels,
-        range=[len(labels) - 0.4, -0.6],
-        showgrid=False,
-        zeroline=False,
-    )
+    return canvas.named_rows(figure, labels)
 
 
 def _marks(name: str, rows: Sequence[tuple[int, GroupScore]], metric: str, i: int) -> go.Scatter:
@@ -72,15 +66,7 @@ def _marks(name: str, rows: Sequence[tuple[int, GroupScore]], metric: str, i: in
         y=[row for row, _ in rows],
         mode="markers",
         marker={"symbol": look.symbol, "color": look.colour, "size": 9},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": canvas.gaps(np.array([estimate.high for estimate in found]) - value),
-            "arrayminus": canvas.gaps(value - np.array([estimate.low for estimate in found])),
-            "color": look.colour,
-            "thickness": 1.5,
-            "width": 3,
-        },
+        error_x=canvas.whiskers(found, look.colour),
         text=[interval(estimate) for estimate in found],
         customdata=[[score.observation, score.films, score.patients] for _, score in rows],
         hovertemplate=(

@@ -85,9 +85,9 @@ def _not_trained(bundle: Bundle) -> None:
 def _calibration(bundle: Bundle) -> None:
     st.subheader("Calibration")
     st.caption(
-        "probability = sigmoid(slope · logit + intercept), of isotonic regression interpolated between the steps "
-        "in calibration.json; the threshold applies to the probability. The band is the threshold's 95 % "
-        "interval: a score within it is read as indeterminate."
+        "probability = sigmoid(slope · logit + intercept), of isotonic regression interpolated between the "
+        "steps in calibration.json; the threshold applies to the probability. The band is the threshold's "
+        "95 % interval: a score within it is read as indeterminate."
     )
     if bundle.manifest.members > 1:
         st.caption(
