@@ -159,7 +159,7 @@ def test_a_column_that_is_not_there_stops_before_the_films_are_read(
 ) -> None:
     table = pd.read_csv(copied_data / "train.csv", dtype=str, keep_default_na=False)
     table.assign(Site="A").to_csv(copied_data / "train.csv", index=False)
-    monkeypatch.setattr("train.evaluate.predict", None)
+    monkeypatch.setattr("train.held_out.predict", None)
     with pytest.raises(DatasetError, match=why):
         evaluate(EvaluateConfig(bundle=run, data=copied_data, by=(column,), workers=0))
 

@@ -43,12 +43,12 @@ def evaluate(config: EvaluateConfig) -> Metrics:
     manifest = bundle.read_manifest(config.bundle)
     fitted = fit_config(config, manifest)
     splits = load_splits(fitted)
+    groups = Groups(config.data, config.by)  # before the films are read: a misspelt column costs no time
     if manifest.origin is None:
         require_same_data(config, manifest, splits)
     else:
         print(f"note: {manifest.origin.caution}", file=sys.stderr)
         manifest = judged_on(manifest, splits)
-    groups = Groups(config.data, config.by)  # before the films are read: a misspelt column costs no time
     if splits.pack is not None and splits.pack.size != manifest.preprocessing.size:
         print(
             f"note: the films of {config.data} are resized from {splits.pack.size} px, a second time; "
