@@ -153,7 +153,7 @@ def _broken(broken: Mapping[str, pd.DataFrame], films: pd.DataFrame) -> Iterator
     for name, cells in broken.items():
         if not len(cells):
             continue
-        paths = films[films["file"] == name].set_index("row")[["Path", "patient"]]
+        paths = films[films["file"] == name].set_index("row")[["Path", "patient"]].astype(object)
         named = cells.assign(file=name, row=cells["row"].astype("int64") + FIRST_ROW).join(paths, on="row")
         said = [
             f"{column} is blank" if pd.isna(cell) or cell == "nan" else f"{column} is “{cell}”"

@@ -218,6 +218,17 @@ def test_films_are_audited(copied_data: Path) -> None:
     assert not result.found["what"].str.contains(str(copied_data), regex=False).any()
 
 
+def test_films_none_of_which_can_be_read(tmp_path: Path) -> None:
+    csv = write(tmp_path / "train.csv", CLEAN)
+    for line in CLEAN:
+        path = tmp_path / line["Path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"no film")
+    result = inspect(csv)
+    assert result.counts["unreadable film"] == len(CLEAN)
+    assert result.counts["identical films"] == result.counts["near-identical films"] == 0
+
+
 def test_the_command_audits_a_directory(
     copied_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
