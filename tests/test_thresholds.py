@@ -202,6 +202,14 @@ def test_sensitivity_and_specificity_at_the_threshold() -> None:
         assert threshold.specificity.low <= threshold.specificity.value <= threshold.specificity.high
 
 
+def test_a_film_at_the_threshold_is_called() -> None:
+    targets = np.repeat([[1.0], [0.0]], 12, axis=0) * np.ones(14)
+    probs = np.linspace(0.9, 0.4, 24)[:, None] * np.ones(14)
+    probs[0] = 0.1  # a positive film below all others: sensitivity 1 takes its very probability
+    for threshold in fit_thresholds(targets, probs, rule="sensitivity", sensitivity=1.0, bootstrap=10):
+        assert (threshold.value, threshold.sensitivity.value, threshold.specificity.value) == (0.1, 1, 0)
+
+
 def test_provenance_is_recorded() -> None:
     fitted = fit_thresholds(
         *columns(20, 30), rule="sensitivity", sensitivity=0.8, bootstrap=10, weights_sha256="abc"
