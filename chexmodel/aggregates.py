@@ -52,8 +52,9 @@ class Ages(_Frozen):
     films: dict[str, tuple[NonNegativeInt, ...]]
 
     def names(self) -> list[str]:
-        """What the bins are called, for example "0–9"."""
-        return [f"{low}–{high - 1}" for low, high in zip(self.edges, self.edges[1:], strict=False)]
+        """What the bins are called, for example "0–9"; the last one says its upper edge."""
+        last = [*(edge - 1 for edge in self.edges[1:-1]), self.edges[-1]]
+        return [f"{low}–{high}" for low, high in zip(self.edges, last, strict=False)]
 
     def totals(self) -> list[int]:
         """Films per bin, all sexes together."""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from chexmodel.labels import DISEASES, NO_FINDING, OBSERVATIONS, PARENTS
-from chexmodel.schema import FIRST_ROW
+from chexmodel.schema import FIRST_ROW, STUDY
 
 Severity = Literal["error", "warning", "note"]
 
@@ -153,7 +153,7 @@ def _broken(broken: Mapping[str, pd.DataFrame], films: pd.DataFrame) -> Iterator
     for name, cells in broken.items():
         if not len(cells):
             continue
-        paths = films[films["file"] == name].set_index("row")[["Path", "patient"]]
+        paths = films[films["file"] == name].set_index("row")[["Path", "patient"]].astype(object)
         named = cells.assign(file=name, row=cells["row"].astype("int64") + FIRST_ROW).join(paths, on="row")
         said = [
             f"{column} is blank" if pd.isna(cell) or cell == "nan" else f"{column} is “{cell}”"
@@ -164,7 +164,7 @@ def _broken(broken: Mapping[str, pd.DataFrame], films: pd.DataFrame) -> Iterator
 
 def _splits(films: pd.DataFrame) -> "pd.Series[Any]":
     """Give each film its table and the folder that its patients lie in."""
-    folders = films["Path"].str.replace("/?patient.*", "", regex=True).astype("category")
+    folders = films["Path"].str.replace(f"/?{STUDY}.*", "", regex=True).astype("category")
     if len(films["file"].unique()) == 1:
         return folders
     return films["file"].str.cat(folders.astype("str"), sep=": ").astype("category")

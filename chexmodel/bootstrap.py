@@ -9,6 +9,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from chexmodel.errors import DatasetError
+
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.floating] | NDArray[np.integer]
 
@@ -25,7 +27,12 @@ def draw_weights(
 
     Returns:
         (R, N) counts.
+
+    Raises:
+        DatasetError: a negative number of resamples.
     """
+    if resamples < 0:
+        raise DatasetError(f"{resamples} bootstrap resamples are none: give 0 (no intervals) or more")
     total = int(groups.max()) + 1
     weights = np.empty((resamples, len(groups)), np.uint16)
     for row in weights:

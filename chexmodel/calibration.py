@@ -22,6 +22,7 @@ FOLDS: Final = 5
 MIN_ISOTONIC: Final = 50
 """With fewer positives or negatives isotonic steps get so few and so long that they tie most films."""
 _NO_BETTER: Final = "no method lowers the log-loss on other patients of the {} split"
+_TOO_FEW: Final = "in the {} split too few patients have films of a class to try a method on others"
 _INVERTED = "the best fit in the {} split does not rise with the logit: it would turn the ranking round"
 
 
@@ -148,7 +149,8 @@ def fit_calibrations(
         losses = held_out_losses(labels, scores, ids[films]) if method == "best" else {}
         chosen = min(losses, key=losses.__getitem__) if method == "best" else method
         found = _fit(labels, scores, chosen, provenance)
-        fitted.append(found.model_copy(update={"held_out_log_loss": losses}))
+        untried = {"reason": _TOO_FEW.format(split)} if len(losses) == 1 else {}
+        fitted.append(found.model_copy(update={"held_out_log_loss": losses} | untried))
     return fitted
 
 
@@ -163,8 +165,8 @@ def held_out_losses(
         patients: (N,) ids.
 
     Returns:
-        Method → mean log-loss, natural logarithm, over all N films; "none" alone where all films of a class
-        are of one patient.
+        Method → mean log-loss, natural logarithm, over all N films; "none" alone where the films of a class
+        are of too few patients to hold some of them out. Fewer than `FOLDS` patients are held out one by one.
     """
     groups = np.unique(patients, return_inverse=True)[1]
     unfitted = Provenance(observation="", split="", positives=0, negatives=0)
@@ -172,9 +174,14 @@ def held_out_losses(
     if min(labels.sum(), len(labels) - labels.sum()) < MIN_ISOTONIC:
         candidates.remove("isotonic")
     held_out = {candidate: expit(logits.astype(np.float64)) for candidate in candidates}
-    for fit, test in StratifiedGroupKFold(FOLDS).split(logits, labels, groups):
+    none_alone: dict[Literal["none"] | CalibrationMethod, float]
+    none_alone = {"none": float(log_loss(labels, held_out["none"]))}
+    folds = min(FOLDS, int(groups.max()) + 1)
+    if folds < 2:
+        return none_alone
+    for fit, test in StratifiedGroupKFold(folds).split(logits, labels, groups):
         if len(np.unique(labels[fit])) < 2:
-            return {"none": float(log_loss(labels, held_out["none"]))}
+            return none_alone
         for candidate in candidates[1:]:
             held_out[candidate][test] = _fit(labels[fit], logits[fit], candidate, unfitted).of(logits[test])
     return {candidate: float(log_loss(labels, probs)) for candidate, probs in held_out.items()}

@@ -137,8 +137,10 @@ def _named(films: pd.DataFrame, film: int, other: int, how: str) -> str:
 
 def _near(films: pd.DataFrame, seen: list[_Seen], originals: list[int]) -> pd.DataFrame:
     kind = "near-identical films"
-    hashes = np.array([seen[i].hash for i in originals], np.uint64).reshape(len(originals), -1)
-    pairs = near_pairs(hashes) if len(hashes) else np.empty((0, 2), np.int64)
+    if not originals:  # not one film could be read
+        return problems(kind, films.iloc[:0], [], kinds=FILM_KINDS)
+    hashes = np.array([seen[i].hash for i in originals], np.uint64)
+    pairs = near_pairs(hashes)
     links = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(hashes),) * 2)
     _, groups = connected_components(links, directed=False)
     nearest: dict[int, tuple[int, int]] = {}  # film → distance, its nearest twin

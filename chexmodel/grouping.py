@@ -71,7 +71,7 @@ def group_by(table: pd.DataFrame, column: str) -> Grouping:
     words = table[column].astype(object).where(table[column].notna(), "").astype(str).str.strip()
     blank = (words == "").to_numpy()
     numbers = pd.to_numeric(words.where(~blank, None), errors="coerce").to_numpy(np.float64)
-    if not blank.all() and not np.isnan(numbers[~blank]).any():
+    if not blank.all() and np.isfinite(numbers[~blank]).all():
         names, codes, cut = _numeric(column, numbers[~blank])
     else:
         names, codes, cut = _written(column, words[~blank], choices)
@@ -99,11 +99,22 @@ def _numeric(column: str, numbers: NDArray[np.float64]) -> _Cut:
         return tuple(AGE_BANDS), codes.astype(np.int64), "bands of years"
     distinct, codes = np.unique(numbers, return_inverse=True)
     if len(distinct) <= MAX_GROUPS:
-        return tuple(f"{value:g}" for value in distinct), codes.astype(np.int64), "as written in the table"
+        names = tuple(np.format_float_positional(value, trim="-") for value in distinct)
+        return names, codes.astype(np.int64), "as written in the table"
     edges = np.unique(np.quantile(numbers, (0.25, 0.5, 0.75)))
     edges = edges[edges > distinct[0]]  # a tie at the least value would make an empty first quarter
     codes = np.searchsorted(edges, numbers, side="right")
-    shown = [f"{edge:.4g}" for edge in edges]
+    shown = _rounded(edges)
     inner = [f"{low} to < {high}" for low, high in pairwise(shown)]
     names = (f"< {shown[0]}", *inner, f"≥ {shown[-1]}") if shown else ("all",)
     return names, codes.astype(np.int64), "quarters of the films that state it"
+
+
+def _rounded(numbers: NDArray[np.float64]) -> list[str]:
+    """Round ascending, different numbers so far that they stay different: a group is known by its name."""
+    whole = len(str(int(np.abs(numbers).max(initial=0))))
+    for digits in range(max(4, whole), 17):
+        shown = [f"{number:.{digits}g}" for number in numbers]
+        if len(set(shown)) == len(shown):
+            return shown
+    return [repr(float(number)) for number in numbers]

@@ -60,7 +60,8 @@ def ribbons(
                 heights.append(np.full((2, len(_GRID)), np.nan))
                 continue
             tpr, fpr = np.append(0, positive / positive[-1]), np.append(0, fp / fp[-1])
-            step = np.searchsorted(tpr[1:], _GRID - 1e-12)
+            # Recall 0 has no precision, as nobody is called: that of the highest film drawn stands there.
+            step = np.maximum(np.searchsorted(tpr[1:], _GRID - 1e-12), np.argmax(all_called > 0))
             precision = ratio(positive, all_called.astype(np.float64))[step]
             heights.append(np.stack([np.interp(_GRID, fpr, tpr), precision]))
         roc, precision_recall = np.stack(heights, axis=1)

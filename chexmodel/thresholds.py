@@ -25,8 +25,9 @@ class Threshold(Provenance):
     """An operating point, the rule that set it and the films that it was fitted on.
 
     `low` and `high` are the 95 % bootstrap interval over patients of the threshold itself: other films of the
-    kind would have put it somewhere there. It is the band in which a reading is *indeterminate*; NaN for a
-    default. `sensitivity` and `specificity` are those at `value` on the films of the fit, which flatter it.
+    kind would have put it somewhere there. It is the band in which a reading is *indeterminate*, widened to
+    hold `value` where few resamples miss it; NaN for a default. `sensitivity` and `specificity` are those at
+    `value` on the films of the fit, which flatter it.
     `wanted` is the sensitivity that the rule of that name was asked for. `weights_sha256` is the model's.
     """
 
@@ -58,7 +59,7 @@ def fit_threshold(targets: Floats, probs: Floats, *, rule: Rule, sensitivity: fl
     """
     ranked = Ranked.of(targets, probs, np.arange(len(targets)))
     alone = count(ranked, np.ones((1, len(targets)), np.uint16))
-    return float(_cuts(ranked, probs)[_best(ranked, alone, rule=rule, sensitivity=sensitivity)[0]])
+    return float(_cuts(ranked, probs, alone, _best(ranked, alone, rule=rule, sensitivity=sensitivity))[0])
 
 
 def fit_thresholds(
@@ -108,8 +109,9 @@ def fit_thresholds(
         fitted.append(
             Threshold(
                 value=interval.value,
-                low=interval.low,
-                high=interval.high,
+                # A value beside its own band would make a score positive, and a higher one indeterminate.
+                low=float(np.minimum(interval.low, interval.value)),
+                high=float(np.maximum(interval.high, interval.value)),
                 rule=rule,
                 wanted=sensitivity if rule == "sensitivity" else None,
                 sensitivity=estimate(ratio(counts.tp, counts.tp + counts.fn)),
@@ -125,12 +127,12 @@ def _refitted(
 ) -> tuple[Floats, Confusion]:
     """The threshold of each row of weights (NaN where it drew one class), and the counts at the first one."""
     ranked = Ranked.of(sample.labels, sample.scores, sample.films)
-    cuts = _cuts(ranked, sample.scores)
     values, counts, calls = [], [], None
     rows = max(1, _CHUNK // len(sample.films))
     for start in range(0, len(weights), rows):
         counted = count(ranked, weights[start : start + rows, ranked.order])
-        chosen = cuts[_best(ranked, counted, rule=rule, sensitivity=sensitivity)]
+        best = _best(ranked, counted, rule=rule, sensitivity=sensitivity)
+        chosen = _cuts(ranked, sample.scores, counted, best)
         positives, whole = counted.true[:, -1], counted.called[:, -1]
         values.append(np.where((positives > 0) & (positives < whole), chosen, np.nan))
         if calls is None:
@@ -139,30 +141,41 @@ def _refitted(
     return np.concatenate(values), Confusion(*map(np.concatenate, zip(*counts, strict=True)))
 
 
-def _cuts(ranked: Ranked, probs: NDArray[np.floating]) -> Floats:
-    """The thresholds that call a film of each step with a positive and none below: (m,), descending."""
-    descending = -np.sort(-probs.astype(np.float64))
-    at = descending[ranked.through]
-    below = np.append(descending, -1.0)[ranked.through + 1]
+def _cuts(ranked: Ranked, probs: NDArray[np.floating], counted: Counted, steps: NDArray[np.intp]) -> Floats:
+    """The threshold, (R,), that calls the films of one step and above: midway to the next film drawn."""
+    descending = np.append(-np.sort(-probs.astype(np.float64)), -1.0)
+    through = ranked.through[steps]
+    # Where the weight called next rises: a film that a resample left out sets no threshold.
+    following = [
+        int(np.searchsorted(called, called[last + 1], side="right")) - 1
+        for called, last in zip(counted.called, through, strict=True)
+    ]
+    at, below = descending[through], descending[following]
     middle = (at + below) / 2
     # Neighbours in floating point have nothing between them.
     return np.where((below >= 0) & (below < middle), middle, at)
 
 
 def _best(ranked: Ranked, counted: Counted, *, rule: Rule, sensitivity: float) -> NDArray[np.intp]:
-    """Which cut the rule takes under each row of weights: (R,); another step than these is never better."""
+    """Which step the rule takes under each row of weights: (R,), one of which a positive film was drawn.
+
+    Another is never better; at an equal F1 the lowest would be one that the resample says nothing of.
+    """
     called: Numbers = counted.called[:, ranked.through + 1]
     tp = counted.true[:, ranked.reached].astype(np.float64)
     positives = counted.true[:, -1:].astype(np.float64)
+    undrawn = np.diff(tp, axis=1, prepend=0) == 0
     if rule == "f1":
-        f1 = 2 * tp / (positives + called)
+        with np.errstate(invalid="ignore"):  # a resample without a positive: the caller leaves it
+            f1 = np.where(undrawn, -1.0, 2 * tp / (positives + called))
         best = f1.shape[1] - 1 - f1[:, ::-1].argmax(axis=1)  # of equal ones the lowest
     elif rule == "sensitivity":
         best = (tp >= sensitivity * positives).argmax(axis=1)
     else:
         negatives = counted.called[:, -1:] - positives
         with np.errstate(invalid="ignore", divide="ignore"):  # a resample of one class: the caller leaves it
-            best = (tp / positives - (called - tp) / negatives).argmax(axis=1)
+            youden = tp / positives - (called - tp) / negatives
+        best = np.where(undrawn, -np.inf, youden).argmax(axis=1)
     return np.asarray(best, dtype=np.intp)
 
 

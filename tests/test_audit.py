@@ -101,6 +101,14 @@ def test_patients_of_two_sexes_and_of_two_folders(tmp_path: Path) -> None:
     assert len(problems) == 4
 
 
+def test_a_folder_called_after_patients_hides_no_split(tmp_path: Path) -> None:
+    paths = [film(1, study=n, prefix="patients/CheXpert/") for n in (1, 2)]
+    paths[1] = paths[1].replace("/train/", "/valid/")
+    problems = found(tmp_path, [row(path, Fracture="1") for path in paths])
+    assert problems["kind"].tolist() == ["patient in several splits"] * 2
+    assert set(problems["what"]) == {"patients/CheXpert/train; patients/CheXpert/valid"}
+
+
 def test_a_patient_in_two_tables(tmp_path: Path) -> None:
     train = read_table(write(tmp_path / "train.csv", [CLEAN[0], CLEAN[1]]))
     valid = read_table(write(tmp_path / "valid.csv", [row(film(1, study=2), Fracture="1")]))
@@ -216,6 +224,17 @@ def test_films_are_audited(copied_data: Path) -> None:
         assert pair["Path"].iloc[1] in pair["what"].iloc[0]
         assert pair["Path"].iloc[0] in pair["what"].iloc[1]
     assert not result.found["what"].str.contains(str(copied_data), regex=False).any()
+
+
+def test_films_none_of_which_can_be_read(tmp_path: Path) -> None:
+    csv = write(tmp_path / "train.csv", CLEAN)
+    for line in CLEAN:
+        path = tmp_path / line["Path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"no film")
+    result = inspect(csv)
+    assert result.counts["unreadable film"] == len(CLEAN)
+    assert result.counts["identical films"] == result.counts["near-identical films"] == 0
 
 
 def test_the_command_audits_a_directory(

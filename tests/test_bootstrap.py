@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
 from chexmodel.bootstrap import Ranked, confusion, count, draw_weights, ranking, ratio
+from chexmodel.errors import DatasetError
 
 
 def resampled(seed: int, films: int, *, levels: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -93,3 +94,9 @@ def test_a_ratio_without_a_denominator_is_undefined() -> None:
     np.testing.assert_array_equal(
         ratio(np.array([1.0, 0.0, 0.0]), np.array([2.0, 4.0, 0.0])), [0.5, 0, np.nan]
     )
+
+
+def test_fewer_than_no_resamples_are_refused() -> None:
+    assert draw_weights(np.arange(3), resamples=0, rng=np.random.default_rng(0)).shape == (0, 3)
+    with pytest.raises(DatasetError, match="-1 bootstrap resamples"):
+        draw_weights(np.arange(3), resamples=-1, rng=np.random.default_rng(0))

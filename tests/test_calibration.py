@@ -276,3 +276,31 @@ def test_the_raw_sigmoid_stays_where_nothing_is_better() -> None:
     assert (row.method, row.slope, row.intercept) == ("none", 1, 0)
     assert row.reason == "no method lowers the log-loss on other patients of the validation split"
     assert min(row.held_out_log_loss, key=row.held_out_log_loss.__getitem__) == "none"
+
+
+@pytest.mark.parametrize("patients", [1, 2, 3, 4])
+def test_a_few_patients_are_held_out_one_by_one(patients: int) -> None:
+    labels, logits = drawn(0.5, -1, films=80)
+    ids = [f"p{film % patients}" for film in range(80)]
+    row = fit_calibrations(*one_column(labels, logits), patients=ids)[5]
+    if patients == 1:
+        assert (row.method, row.held_out_log_loss.keys()) == ("none", {"none"})
+        assert row.reason == (
+            "in the validation split too few patients have films of a class to try a method on others"
+        )
+        return
+    held_out = np.empty(80)
+    for patient in range(patients):
+        mine = np.arange(80) % patients == patient
+        slope, intercept = fit_line(labels[~mine], logits[~mine], method="platt")
+        held_out[mine] = expit(slope * logits[mine] + intercept)
+    assert row.held_out_log_loss["platt"] == pytest.approx(log_loss(labels, held_out), abs=1e-6)
+
+
+def test_a_class_of_one_patient_is_not_held_out() -> None:
+    labels, logits = drawn(0.5, -1, films=80)
+    ids = [f"p{film}" if label == 0 else "the same" for film, label in enumerate(labels)]
+    row = fit_calibrations(*one_column(labels, logits), patients=ids)[5]
+    assert row.method == "none"
+    assert row.reason is not None
+    assert "too few patients" in row.reason

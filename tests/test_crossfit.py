@@ -48,3 +48,15 @@ def test_without_validation_films_test_films_refer_to_each_other() -> None:
     for members, referred in groups:
         assert sorted(members + referred) == list(range(40))
     assert reference_groups(places[:1]) == [([0], [])]
+
+
+@given(st.sets(st.text(min_size=1, max_size=4), min_size=2, max_size=7))
+def test_a_few_patients_always_have_another_to_refer_to(patients: set[str]) -> None:
+    places = [Place("validation", patient, None) for patient in sorted(patients)]
+    groups = reference_groups(places)
+    assert all(referred for _, referred in groups)
+    backwards = reference_groups(places[::-1])
+    last = len(places) - 1
+    assert sorted([sorted(last - i for i in part) for part in pair] for pair in backwards) == sorted(
+        [list(part) for part in pair] for pair in groups
+    )

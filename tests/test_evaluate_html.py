@@ -5,13 +5,16 @@ import re
 from html import unescape
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from test_evaluation_sections import grouped
 from tiny_bundle import RARE, UNTRAINED, write_tiny_bundle
 
 from chexmodel import bundle
+from chexmodel.comparison_tables import FLATTERED
 from chexmodel.errors import ChexError
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.localisation import FILM_COLUMNS, Localisation, summarise
 from chexmodel.scores import interval
 from train.evaluate_html import html
 from train.html_page import write_page
@@ -61,12 +64,19 @@ def test_names_are_escaped(tiny: Path) -> None:
     assert "<script>alert" not in html(bundle.Bundle(**{**vars(loaded), "manifest": manifest}))
 
 
-def test_a_bundle_without_reliability_has_the_rest(tmp_path: Path) -> None:
+def test_a_bundle_without_reliability_and_with_former_maps_has_the_rest(tmp_path: Path) -> None:
     made = write_tiny_bundle(tmp_path / "tiny")
     (made / "reliability.json").unlink()
+    rows = [("a", "1", "Edema", "test", None, "Grad-CAM", True, True, 0.5, 0.3)]
+    scores = summarise(pd.DataFrame(rows, columns=list(FILM_COLUMNS)), bootstrap=0, seed=0)
+    old = Localisation(weights_sha256="0" * 64, scores=scores)
+    (made / "localisation.json").write_bytes(bundle.to_json(old, Localisation))
     page = html(bundle.load(made))
     assert "split: calibration" not in page
     assert "Test split: curves" in page
+    # There are maps, but of other weights: not the same as films that nobody marked.
+    assert "Not measured for these weights: evaluate the bundle anew." in page
+    assert "no film of these data is marked" not in page
 
 
 def test_groups_are_drawn_where_they_are_scored(tmp_path: Path) -> None:
@@ -76,6 +86,8 @@ def test_groups_are_drawn_where_they_are_scored(tmp_path: Path) -> None:
     part = unescape(page.split("Test split: by Sex")[1].split("<h2>")[0])
     for gap in found["test"].columns[0].gaps:
         assert interval(gap.gap, signed=True) in part
+    assert FLATTERED not in part
+    assert FLATTERED in page.split("Validation split: by Sex")[1].split("<h2>")[0]
     assert "by Each</h2><p>as written in the table. No two groups are scored." in page
 
 
@@ -93,5 +105,14 @@ def test_a_page_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_every_number_in_the_charts_is_json(page: str) -> None:
-    for found in re.findall(r'Plotly\.newPlot\(\s*"[^"]+",\s*(\[.*?\]),\s*\{', page, flags=re.DOTALL)[:3]:
+    charts = re.findall(r'Plotly\.newPlot\(\s*"[^"]+",\s*(\[.*?\]),\s*\{', page, flags=re.DOTALL)
+    assert len(charts) == page.count("plotly-graph-div")
+    for found in charts:
         json.loads(found, parse_constant=lambda name: pytest.fail(f"{name} in a chart"))
+
+
+def test_every_section_of_the_films_of_the_fit_says_so(page: str) -> None:
+    sections = [part for part in page.split("<h2>") if " split: " in part.split("</h2>")[0]]
+    for part in sections:
+        assert (FLATTERED in part) == part.startswith("Validation split"), part[:60]
+    assert len(sections) == 6

@@ -245,6 +245,29 @@ def test_resamples_that_lose_a_class_are_left_out_silently() -> None:
     assert evaluation.macro["auroc"].value == evaluation.macro["auroc"].low == 1
 
 
+def test_a_resample_without_a_positive_has_no_f1() -> None:
+    """Two positives of twelve films: every ninth resample has none, and false alarms do not make it a 0."""
+    targets, probs = np.full((12, 14), np.nan), np.full((12, 14), 0.9)
+    targets[:, 0] = [1, 1, *[0] * 10]
+    score = evaluate(targets, probs, thresholds=0.5, bootstrap=300).scores[0]
+    assert score.f1.low > 0
+
+
+def test_an_average_leaves_out_what_a_resample_lost_and_not_the_resample() -> None:
+    rng = np.random.default_rng(0)
+    targets, probs = np.full((30, 14), np.nan), rng.random((30, 14))
+    targets[:, 0], targets[:, 1] = np.arange(30) == 0, np.arange(30) % 2
+    weights = draw_weights(np.arange(30), resamples=50, rng=np.random.default_rng(4))
+    means = []
+    for weight in weights:
+        films = np.repeat(np.arange(30), weight)
+        two = [k for k in (0, 1) if len(set(targets[films, k])) == 2]
+        means.append(np.mean([roc_auc_score(targets[films, k], probs[films, k]) for k in two]))
+    assert (weights[:, 0] == 0).sum() > 10  # so many lose the first observation
+    found = evaluate(targets, probs, thresholds=0.5, bootstrap=50, seed=4).macro["auroc"]
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])), abs=1e-12)
+
+
 def test_json_round_trip() -> None:
     targets, probs = random_scores()
     evaluation = judged(targets, probs)

@@ -50,6 +50,21 @@ def test_the_precision_recall_ribbon_is_that_of_resampled_curves() -> None:
     np.testing.assert_allclose(found.high, high, atol=1e-9)
 
 
+def test_at_recall_0_stands_the_precision_of_the_highest_film_drawn() -> None:
+    """Also where the highest film of all was not drawn."""
+    labels, probs = np.array([1.0, 0, 1, 0, 1, 0]), np.linspace(0.9, 0.1, 6)
+    patients = np.arange(6).astype(str)
+    heights = []
+    for weight in drawn(patients, 60, 2):
+        films = np.repeat(np.arange(6), weight.astype(int))
+        if len(set(labels[films])) == 2:
+            heights.append(labels[films[0]])
+    assert 0 < np.mean(heights) < 1
+    found = ribbons(labels, probs, patients, bootstrap=60, seed=2).precision_recall
+    expected = np.percentile(heights, [2.5, 97.5])
+    assert (found.low[0], found.high[0]) == pytest.approx(tuple(expected))
+
+
 def test_resamples_of_one_class_are_left_out() -> None:
     labels, probs = np.array([1.0, 0, 0, 0]), np.array([0.9, 0.8, 0.2, 0.1])
     found = ribbons(labels, probs, np.arange(4).astype(str), bootstrap=200, seed=0)

@@ -50,6 +50,10 @@ def test_counts(csv: Path) -> None:
     assert result.projections == {"AP": 3, "blank": 1}
     assert result.sexes == {"Female": 2, "Male": 1, "blank": 1}
     assert result.ages.edges == tuple(range(0, 121, 10))
+    assert (result.ages.names()[0], result.ages.names()[-1]) == (
+        "0–9",
+        "110–120",
+    )  # 120 is an age, in the last
     assert {sex: list(np.flatnonzero(films)) for sex, films in result.ages.films.items()} == {
         "Female": [0, 1],
         "Male": [11],

@@ -101,6 +101,26 @@ def test_few_numbers_stay_and_many_are_cut_into_quarters(tmp_path: Path) -> None
     assert len(tied.names) < 4
 
 
+def test_numbers_that_differ_in_late_digits_stay_groups_of_their_own(tmp_path: Path) -> None:
+    """Dates as numbers: rounded to the same words, two groups would be taken for one."""
+    month = [str(20150101 + day) for day in range(31)]
+    quarters = group_by(table(tmp_path, Taken=month), "Taken")
+    assert quarters.names == (
+        "< 20150108",
+        "20150108 to < 20150116",
+        "20150116 to < 20150124",
+        "≥ 20150124",
+    )
+    days = group_by(table(tmp_path, Taken=month[:5]), "Taken")
+    assert days.names == tuple(month[:5])
+    close = group_by(table(tmp_path, Dose=[f"{1 + i * 1e-9:.9f}" for i in range(40)]), "Dose")
+    assert len(set(close.names)) == len(close.names) == 4
+
+
+def test_a_number_without_end_is_a_word(tmp_path: Path) -> None:
+    assert group_by(table(tmp_path, Dose=["1", "inf", "inf"]), "Dose").names == ("1.0", "inf")
+
+
 def test_labels_are_a_column_as_well(tmp_path: Path) -> None:
     found = group_by(table(tmp_path, Edema=["1.0", "0.0", "-1.0", ""]), "Edema")
     assert groups_of(found) == ["1", "0", "-1", NOT_STATED]

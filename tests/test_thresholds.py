@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score, recall_score
+from sklearn.metrics import recall_score
 
 from chexmodel.bootstrap import draw_weights
 from chexmodel.fitting import MIN_CLASS_COUNT
@@ -157,25 +157,38 @@ def test_masked_films_do_not_move_a_threshold() -> None:
     assert first == second
 
 
-def test_the_band_is_the_interval_of_the_refitted_threshold() -> None:
+@pytest.mark.parametrize("rule", RULES)
+def test_the_band_is_the_interval_of_the_threshold_fitted_to_resampled_films(rule: Rule) -> None:
     targets, probs = columns(20, 30)
+    probs[:, 7] = np.round(probs[:, 7], 1)  # with ties
     patients = np.arange(60) // 2
-    fitted = fit_thresholds(targets, probs, patients=patients.astype(str), bootstrap=15, seed=5)
+    fitted = fit_thresholds(targets, probs, rule=rule, patients=patients.astype(str), bootstrap=15, seed=5)
     groups = np.unique(patients.astype(str), return_inverse=True)[1]
     weights = draw_weights(groups, resamples=15, rng=np.random.default_rng(5))
     for k in (0, 7):
         known = np.flatnonzero(~np.isnan(targets[:, k]))
-        y, p = targets[known, k], probs[known, k]
-        cuts = np.unique(p)
-        middles = (cuts + np.append(cuts[0], cuts[:-1])) / 2
         refitted = []
-        for weight in weights[:, known].astype(float):
-            scores = [f1_score(y, p >= cut, sample_weight=weight) for cut in cuts]
-            worth = np.where(np.isin(cuts, p[y == 1]), np.round(scores, 12), -1)  # never below a negative
-            refitted.append(middles[int(np.argmax(worth))])
+        for weight in weights:
+            films = np.repeat(known, weight[known])
+            refitted.append(fit_threshold(targets[films, k], probs[films, k], rule=rule))
         low, high = np.percentile(refitted, [2.5, 97.5])
-        assert (fitted[k].low, fitted[k].high) == pytest.approx((low, high), abs=1e-9)
-        assert fitted[k].low <= fitted[k].value <= fitted[k].high
+        low, high = min(low, fitted[k].value), max(high, fitted[k].value)
+        assert (fitted[k].low, fitted[k].high) == pytest.approx((low, high), abs=1e-12)
+
+
+def test_scores_that_separate_the_classes_have_a_band_too() -> None:
+    """The gap between the classes moves with the films at its edges, drawn or not."""
+    targets, probs = columns(20, 30)
+    probs = 0.4 * probs + 0.6 * (targets == 1)
+    for threshold in fit_thresholds(targets, probs, bootstrap=200):
+        assert threshold.low < threshold.value < threshold.high
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_threshold_lies_in_its_band_however_few_the_resamples(seed: int) -> None:
+    for threshold in fit_thresholds(*columns(20, 30), bootstrap=1, seed=seed):
+        assert threshold.low <= threshold.value <= threshold.high
+    assert np.isnan([fit_thresholds(*columns(20, 30), bootstrap=0)[0].low]).all()
 
 
 def test_sensitivity_and_specificity_at_the_threshold() -> None:
@@ -187,6 +200,14 @@ def test_sensitivity_and_specificity_at_the_threshold() -> None:
         assert threshold.specificity.value == pytest.approx(recall_score(1 - y, ~calls))
         assert threshold.sensitivity.low <= threshold.sensitivity.value <= threshold.sensitivity.high
         assert threshold.specificity.low <= threshold.specificity.value <= threshold.specificity.high
+
+
+def test_a_film_at_the_threshold_is_called() -> None:
+    targets = np.repeat([[1.0], [0.0]], 12, axis=0) * np.ones(14)
+    probs = np.linspace(0.9, 0.4, 24)[:, None] * np.ones(14)
+    probs[0] = 0.1  # a positive film below all others: sensitivity 1 takes its very probability
+    for threshold in fit_thresholds(targets, probs, rule="sensitivity", sensitivity=1.0, bootstrap=10):
+        assert (threshold.value, threshold.sensitivity.value, threshold.specificity.value) == (0.1, 1, 0)
 
 
 def test_provenance_is_recorded() -> None:

@@ -19,6 +19,7 @@ from chexmodel.predictor import Predictor
 from chexmodel.preprocessing import Preprocessing
 from chexmodel.scores import interval
 from chexmodel.table import image_paths, read_table
+from train import evaluate as judging
 from train.__main__ import main
 from train.commands import EvaluateConfig
 from train.config import FitConfig
@@ -64,6 +65,39 @@ def test_a_run_leaves_a_whole_bundle(run: Path) -> None:
     assert "Lung Opacity" not in loaded.manifest.not_trained
     assert sum(loaded.manifest.data.films.values()) == 36
     assert not torch.equal(loaded.network.head.weight, torch.zeros_like(loaded.network.head.weight))
+
+
+def test_fits_see_validation_alone_and_every_interval_the_patients(
+    run: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On so few films all is a default: what the fits are given tells whether the test split is kept out."""
+    copy = Path(shutil.copytree(run, tmp_path / run.name))
+    seen: dict[str, list[tuple[np.ndarray, list[str]]]] = {}
+
+    def watched(module: Any, name: str) -> None:
+        function = getattr(module, name)
+
+        def spy(targets: np.ndarray, *rest: Any, **options: Any) -> Any:
+            seen.setdefault(name, []).append((targets, list(options["patients"])))
+            return function(targets, *rest, **options)
+
+        monkeypatch.setattr(module, name, spy)
+
+    for name in ("fit_calibrations", "fit_thresholds", "reliability"):
+        watched(judging, name)
+    watched(judging.metrics, "evaluate")
+    evaluate(EvaluateConfig(bundle=copy, data=tiny_data, bootstrap=5, workers=0))
+    rows = bundle.load(copy).predictions()
+    split = {name: rows[rows["split"] == name] for name in ("validation", "test")}
+    assert seen.keys() == {"fit_calibrations", "fit_thresholds", "reliability", "evaluate"}
+    for name, calls in seen.items():
+        expected = ["validation"] if name.startswith("fit_") else ["validation", "test"]
+        for (targets, patients), films in zip(calls, expected, strict=True):
+            assert patients == split[films]["patient"].tolist()
+            for k, observation in enumerate(OBSERVATIONS):
+                known = ~np.isnan(targets[:, k])
+                labels = split[films][f"target {observation}"].to_numpy()
+                np.testing.assert_array_equal(targets[known, k], labels[known])
 
 
 def test_history_has_a_full_row_per_epoch(run: Path) -> None:

@@ -90,15 +90,15 @@ def _split(bundle: Bundle, metrics: Metrics, split: str) -> Iterator[str]:
     yield section(
         f"{split.capitalize()} split: curves",
         "Ribbons: pointwise 95 % intervals over resamples of patients. A mark is the bundle's threshold; "
-        "dotted: chance, and the share of positives.",
+        "dotted: chance, and the share of positives." + note,
         *(_curves(one, evaluation) for one in scored.values()),
     )
     rows = [row for row in bundle.reliability() if row.split == split]
     if rows:
-        yield _reliability(rows, split)
+        yield _reliability(rows, split, note)
     groups = bundle.subgroups().get(split)
     if groups is not None:
-        yield from (_groups(column, split) for column in groups.columns)
+        yield from (_groups(column, split, note) for column in groups.columns)
 
 
 def _curves(scored: Scored, evaluation: Evaluation) -> str:
@@ -120,16 +120,17 @@ def _curves(scored: Scored, evaluation: Evaluation) -> str:
     )
 
 
-def _reliability(rows: Sequence[Reliability], split: str) -> str:
+def _reliability(rows: Sequence[Reliability], split: str, note: str) -> str:
     return section(
         f"{split.capitalize()} split: calibration",
-        "Whiskers: 95 % Wilson intervals of the share of positives in a bin. Dotted: perfect calibration.",
+        "Whiskers: 95 % Wilson intervals of the share of positives in a bin. Dotted: perfect calibration."
+        + note,
         table(reliability_table(list(rows)), index=False),
         pairs(chart(evaluation_charts.reliability(row), row.observation) for row in rows),
     )
 
 
-def _groups(column: Column, split: str) -> str:
+def _groups(column: Column, split: str, note: str) -> str:
     """Groups of one column by each metric that two of them score; below, what is counted alone."""
     parts = []
     for metric, words in METRICS.items():
@@ -141,7 +142,7 @@ def _groups(column: Column, split: str) -> str:
             ]
     parts.append(table(sizes_table(column, next(iter(METRICS)))))
     reading = f"{column.cut}. {STARS}" if len(parts) > 1 else f"{column.cut}. No two groups are scored."
-    return section(f"{split.capitalize()} split: by {column.name}", reading, *parts)
+    return section(f"{split.capitalize()} split: by {column.name}", reading + note, *parts)
 
 
 def _protocol(found: ReferenceProtocol) -> str:
@@ -159,8 +160,10 @@ def _protocol(found: ReferenceProtocol) -> str:
 def _localisation(bundle: Bundle) -> list[str]:
     """What was measured of the maps, the most films first; a sentence where nothing was."""
     measured = bundle.localisation()
-    if measured.weights_sha256 != bundle.manifest.weights_sha256 or not measured.scores:
+    if not measured.scores:
         return [section("Localisation", "Not measured: no film of these data is marked by radiologists.")]
+    if measured.weights_sha256 != bundle.manifest.weights_sha256:
+        return [section("Localisation", "Not measured for these weights: evaluate the bundle anew.")]
     parts = []
     for name in dict.fromkeys(score.observation for score in measured.scores):
         for split in reversed(SPLITS):
