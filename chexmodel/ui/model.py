@@ -3,19 +3,25 @@
 import re
 from typing import Final
 
-import pandas as pd
 import streamlit as st
 
 from chexmodel.bundle import Bundle
 from chexmodel.errors import ChexError
-from chexmodel.ui.components import NOTICE, active_bundle, guard
+from chexmodel.evaluation_tables import calibrations_table, thresholds_table
+from chexmodel.ui.components import NOTICE, active_bundle, guard, table
 
 _FIRST: Final = ("Intended use", "Limits")
+_STYLE: Final = """<style>
+[data-testid="stMarkdownContainer"]:has(table){overflow-x:auto}
+[data-testid="stMarkdownContainer"] li code{overflow-wrap:anywhere;white-space:normal}
+</style>"""
+"""The card's tables scroll within the page, which itself never scrolls sideways."""
 
 
 def page() -> None:
     """Draw the page."""
     st.title("Model")
+    st.html(_STYLE)
     with guard():
         bundle = active_bundle()
         sections = _sections(bundle)
@@ -83,37 +89,30 @@ def _not_trained(bundle: Bundle) -> None:
 
 def _calibration(bundle: Bundle) -> None:
     st.subheader("Calibration")
-    st.caption("probability = sigmoid(slope · logit + intercept); the threshold applies to the probability.")
+    st.caption(
+        "temperature, platt: probability = sigmoid(slope · logit + intercept); isotonic: steps that rise "
+        "with the logit; none: the sigmoid of the logit."
+    )
     if bundle.manifest.members > 1:
         st.caption(
             "Fitted out of fold: to the score that each film has from the one member that did not learn from "
             "its patient. The mean of the members, which reads a film here, varies less than a single one: "
             "the slopes are somewhat too flat for it."
         )
-    rows = []
-    for calibration, point in zip(bundle.calibrations, bundle.thresholds, strict=True):
-        trained = calibration.observation not in bundle.manifest.not_trained
-        rows.append(
-            {
-                "observation": calibration.observation,
-                "method": calibration.method,
-                "slope": f"{calibration.slope:.3f}" if trained else "—",
-                "intercept": f"{calibration.intercept:.3f}" if trained else "—",
-                "threshold": f"{point.value:.3f}" if trained else "—",
-                "rule": point.rule,
-                "fitted on": f"{calibration.split}: {calibration.positives}+ / {calibration.negatives}−",
-                "why a default": calibration.reason or point.reason or "" if trained else "not trained",
-            }
-        )
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        height="content",
-        column_config={
-            "observation": st.column_config.Column(pinned=True),
-            "why a default": st.column_config.Column(width="large"),
-        },
+    pinned = {
+        "observation": st.column_config.Column(pinned=True),
+        "why a default": st.column_config.Column(width="large"),
+    }
+    name = bundle.manifest.name
+    trained = [row for row in bundle.calibrations if row.observation not in bundle.manifest.not_trained]
+    table(calibrations_table(trained), f"{name}-calibration", columns=pinned, hide_index=True)
+    st.subheader("Thresholds")
+    st.caption(
+        "They apply to the calibrated probability; within its indeterminate band a score is called neither "
+        "way. Sensitivity and specificity: at the threshold, on the films of the fit."
     )
+    points = [point for point in bundle.thresholds if point.observation not in bundle.manifest.not_trained]
+    table(thresholds_table(points), f"{name}-thresholds", columns=pinned, hide_index=True)
 
 
 page()
