@@ -92,7 +92,12 @@ def _overview(bundle: Bundle, evaluation: Evaluation, split: str) -> None:
     )
     st.caption(READING)
     st.subheader("Averages")
-    table(averages_table(evaluation), f"{name}-averages", hide_index=True)
+    table(
+        averages_table(evaluation),
+        f"{name}-averages",
+        columns={"metric": st.column_config.Column(pinned=True)},
+        hide_index=True,
+    )
     groups = "; ".join(", ".join(group) for group in evaluation.equivalent)
     st.caption(
         "“Over” is the number of observations in the average: the defined ones alone. Micro: the decisions "

@@ -23,7 +23,7 @@ def section(bundle: Bundle) -> None:
     st.subheader("One model, two ways to score")
     st.markdown(
         f"The course project that this one grows from reports a macro F1 of {REPORTED_F1:.3f} on CheXpert. A "
-        "score says little without the way it was come by:\n"
+        "score says little without the way it was made:\n"
         f"- **{WAYS['reference'].capitalize()}**: {RULES['reference']}.\n"
         f"- **{WAYS['ours'].capitalize()}**: {RULES['ours']}.\n\n"
         "Reports mention what is there more than what is not: most negatives of CheXpert are blanks. With "
