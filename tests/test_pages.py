@@ -138,7 +138,18 @@ def test_a_lacking_file_is_a_sentence(tiny: Path, page: str, lacking: str) -> No
     assert len(said) == 1
     assert "python -m train evaluate" in said[0]
     # What does not need that file is still shown.
-    assert bool(at.dataframe) == (lacking != "metrics.json")
+    assert at.dataframe or page == "evaluation"
+
+
+def test_without_scores_the_sections_with_files_of_their_own_stand(tiny: Path) -> None:
+    (tiny / "metrics.json").unlink()
+    at = opened("evaluation", tiny)
+    sections = at.button_group(key="evaluation-section-own-files")
+    assert sections.options == ["Subgroups", "Localisation", "Reference protocol"]
+    at.session_state["evaluation-section-own-files"] = "Reference protocol"
+    ran(at)
+    assert [error.value for error in at.error if "metrics.json" not in error.value] == []
+    assert "constant yes" in at.dataframe[0].value.index
 
 
 @pytest.mark.parametrize(
