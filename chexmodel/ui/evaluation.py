@@ -5,7 +5,7 @@ from typing import Final
 
 import streamlit as st
 
-from chexmodel import evaluation_charts
+from chexmodel import evaluation_charts, records
 from chexmodel.bundle import Bundle, Metrics
 from chexmodel.comparison_tables import FLATTERED
 from chexmodel.errors import BundleError
@@ -114,8 +114,9 @@ def _overview(bundle: Bundle, evaluation: Evaluation, split: str) -> None:
     st.caption(READING)
     st.subheader("Averages")
     table(
-        averages_table(evaluation),
+        records.averages(evaluation),
         f"{name}-averages",
+        shown=averages_table(evaluation),
         columns={"metric": st.column_config.Column(pinned=True)},
         hide_index=True,
     )

@@ -8,6 +8,7 @@ import streamlit as st
 from chexmodel.bundle import Bundle
 from chexmodel.errors import ChexError
 from chexmodel.evaluation_tables import calibrations_table, thresholds_table
+from chexmodel.records import records
 from chexmodel.ui.components import NOTICE, active_bundle, guard, table
 
 _FIRST: Final = ("Intended use", "Limits")
@@ -112,7 +113,13 @@ def _calibration(bundle: Bundle) -> None:
         "way. Sensitivity and specificity: at the threshold, on the films of the fit."
     )
     points = [point for point in bundle.thresholds if point.observation not in bundle.manifest.not_trained]
-    table(thresholds_table(points), f"{name}-thresholds", columns=pinned, hide_index=True)
+    table(
+        records(points),
+        f"{name}-thresholds",
+        shown=thresholds_table(points),
+        columns=pinned,
+        hide_index=True,
+    )
 
 
 page()

@@ -8,6 +8,7 @@ from chexmodel import evaluation_charts
 from chexmodel.bundle import Bundle
 from chexmodel.evaluation_tables import reliability_table
 from chexmodel.metrics import Evaluation
+from chexmodel.records import records
 from chexmodel.scores import interval
 from chexmodel.ui.components import chart, table
 
@@ -49,8 +50,9 @@ def section(bundle: Bundle, evaluation: Evaluation, split: str) -> None:
         )
     st.subheader("All observations")
     table(
-        reliability_table(list(rows.values())),
+        records(rows.values()),
         f"{bundle.manifest.name}-{split}-reliability",
+        shown=reliability_table(list(rows.values())),
         columns={"observation": st.column_config.Column(pinned=True)},
         hide_index=True,
     )
