@@ -7,6 +7,7 @@ from typing import Final
 import pandas as pd
 
 from chexmodel.baselines import LOWER_IS_BETTER
+from chexmodel.calibration import Calibration
 from chexmodel.reliability import Reliability
 from chexmodel.scores import Average, Evaluation, ObservationScore, interval
 from chexmodel.thresholds import Threshold
@@ -137,6 +138,23 @@ def reliability_table(rows: list[Reliability]) -> pd.DataFrame:
                 "ECE after": row.after.ece,
             }
             for row in rows
+        ]
+    )
+
+
+def calibrations_table(calibrations: Sequence[Calibration]) -> pd.DataFrame:
+    """One row an observation: method, slope and intercept where it has them, what it was fitted on."""
+    return pd.DataFrame(
+        [
+            {
+                "observation": row.observation,
+                "method": row.method,
+                "slope": math.nan if row.knots else row.slope,
+                "intercept": math.nan if row.knots else row.intercept,
+                "fitted on": f"{row.split}: {row.positives:,} positives, {row.negatives:,} negatives",
+                "why a default": row.reason or "",
+            }
+            for row in calibrations
         ]
     )
 

@@ -75,7 +75,7 @@ def both_ways(reference: Judgement, ours: Judgement) -> pd.DataFrame:
             row[f"macro F1, {WAYS[judgement.way]}"] = _over(found)
             if judgement.answers[0].name == MODEL:
                 lift = answer.macro_lift.get("f1")
-                row[f"lift, {WAYS[judgement.way]}"] = interval(lift, signed=True) if lift else ""
+                row[f"lift, {WAYS[judgement.way]}"] = interval(lift, signed=True) if lift else "—"
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("answer")
 
 

@@ -1,13 +1,17 @@
 """What several test files need: the shared X-rays where they are, and a tiny data set drawn here."""
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 import timm
 import torch
+from browsing import CHROMIUM, started
 from packs import packed
 from PIL import Image
 from stopped_runs import DROPPING, config
@@ -17,6 +21,9 @@ from chexmodel import phantom
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.table import image_paths, read_table
 from train.fit import fit
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Small networks are several times slower on two busy cores than on one.
 torch.set_num_threads(1)
@@ -124,3 +131,32 @@ def tiny(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A copy of it to spoil, the only run that the pages find."""
     monkeypatch.setenv("CHEXMODEL_RUNS", str(tmp_path / "runs"))
     return Path(shutil.copytree(tiny_bundle, tmp_path / "runs" / "tiny"))
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start the app, with the shipped models alone; for tests marked `browser`."""
+    with started(tmp_path_factory.mktemp("runs")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """Start headless Chromium; for tests marked `browser`."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as driver:
+        running = driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Directory for the pictures of the browser tests: what CHEXMODEL_SCREENSHOTS names."""
+    place = os.environ.get("CHEXMODEL_SCREENSHOTS")
+    if place is None:
+        return tmp_path_factory.mktemp("screenshots")
+    Path(place).mkdir(parents=True, exist_ok=True)
+    return Path(place)

@@ -166,11 +166,19 @@ def test_another_folder_is_a_sentence(tiny: Path, tmp_path: Path, monkeypatch: p
 
 def test_a_bundle_without_localisation_says_how_to_measure_it(tiny: Path) -> None:
     (tiny / "localisation.json").unlink()
-    (tiny / "localisation_films.parquet").unlink()
     at = opened(tiny)
-    assert "valid_masks.json" in text(at)
+    assert "lacks localisation.json" in text(at)
+    assert "python -m train evaluate" in text(at)
     assert not at.error
     assert not any("map" in frame.value for frame in at.dataframe)
+
+
+def test_no_marked_film_says_how_to_mark_some(tiny: Path) -> None:
+    (tiny / "localisation.json").write_bytes(bundle.to_json(Localisation(), Localisation))
+    at = opened(tiny)
+    assert "valid_masks.json" in text(at)
+    assert "lacks" not in text(at)
+    assert not at.error
 
 
 def test_a_bundle_of_a_former_version_shows_what_it_has(tiny: Path) -> None:

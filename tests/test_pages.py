@@ -110,14 +110,18 @@ def test_model_puts_use_and_limits_first(tiny: Path) -> None:
 
 
 def test_model_shows_the_calibration_of_the_file(tiny: Path) -> None:
-    table = opened("model", tiny).dataframe[0].value.set_index("observation")
-    for calibration in bundle.load(tiny).calibrations:
-        shown = table.loc[calibration.observation]
-        trained = calibration.observation != UNTRAINED
-        assert shown["slope"] == (f"{calibration.slope:.3f}" if trained else "—")
-        assert shown["method"] == calibration.method
-        assert (shown["indeterminate band"] == "—") == (not trained or calibration.observation == RARE)
-    assert "10 of each are needed" in table.loc[RARE, "why a default"]
+    calibrations, thresholds = (
+        element.value.set_index("observation") for element in opened("model", tiny).dataframe
+    )
+    loaded = bundle.load(tiny)
+    assert UNTRAINED not in calibrations.index
+    assert len(calibrations) == len(thresholds) == len(loaded.calibrations) - 1
+    for calibration, point in zip(loaded.calibrations, loaded.thresholds, strict=True):
+        if calibration.observation != UNTRAINED:
+            shown = calibrations.loc[calibration.observation]
+            assert (shown["slope"], shown["method"]) == (calibration.slope, calibration.method)
+            assert thresholds.loc[point.observation, "threshold"] == f"{point.value:.3f}"
+    assert "10 of each are needed" in calibrations.loc[RARE, "why a default"]
 
 
 # ------------------------------------------------------------------------------- what lacks, what broke
@@ -134,7 +138,18 @@ def test_a_lacking_file_is_a_sentence(tiny: Path, page: str, lacking: str) -> No
     assert len(said) == 1
     assert "python -m train evaluate" in said[0]
     # What does not need that file is still shown.
-    assert bool(at.dataframe) == (lacking != "metrics.json")
+    assert at.dataframe or page == "evaluation"
+
+
+def test_without_scores_the_sections_with_files_of_their_own_stand(tiny: Path) -> None:
+    (tiny / "metrics.json").unlink()
+    at = opened("evaluation", tiny)
+    sections = at.button_group(key="evaluation-section-own-files")
+    assert sections.options == ["Subgroups", "Localisation", "Reference protocol"]
+    at.session_state["evaluation-section-own-files"] = "Reference protocol"
+    ran(at)
+    assert [error.value for error in at.error if "metrics.json" not in error.value] == []
+    assert "constant yes" in at.dataframe[0].value.index
 
 
 @pytest.mark.parametrize(

@@ -387,6 +387,7 @@ def test_the_page_shows_the_file(evaluated: Evaluated) -> None:
     found = reference_protocol(evaluated.config())
     at = AppTest.from_file(str(ROOT / "chexmodel" / "ui" / "evaluation.py"), default_timeout=60)
     at.session_state[MODEL_KEY] = str(evaluated.bundle)
+    at.session_state["evaluation-section"] = "Reference protocol"
     ran(at)
     assert not at.error
     ways = [table.value for table in at.dataframe if table.value.index.name == "answer"]

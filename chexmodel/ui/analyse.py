@@ -10,11 +10,13 @@ import streamlit as st
 from chexmodel import phantom
 from chexmodel.bundle import Bundle
 from chexmodel.errors import ChexError
+from chexmodel.evaluation_tables import thresholds_table
 from chexmodel.examples import EXAMPLES, fetch
 from chexmodel.explain import EXACT, METHODS, Method, strength
 from chexmodel.localisation_words import UNSEEN, trust
 from chexmodel.predictor import NO_GATE, Prediction, Predictor
-from chexmodel.ui.components import NOTICE, active_predictor, guard
+from chexmodel.records import records
+from chexmodel.ui.components import NOTICE, active_predictor, guard, table
 from chexmodel.ui.film import CONFIG, film_figure, grey_image
 from chexmodel.ui.findings import decision_words, findings_html, ranked
 
@@ -211,9 +213,15 @@ def _details(predictor: Predictor, prediction: Prediction, chosen: Chosen) -> No
         last = f"padded to a square and resized to {side}×{side} px for the network"
         st.markdown("\n".join(f"{i}. {action}" for i, action in enumerate((*audit.actions, last), 1)))
     with st.expander("Thresholds and where they come from", icon=":material/tune:"):
-        points = zip(predictor.bundle.thresholds, predictor.bundle.trained, strict=True)
-        rows = [point.model_dump() for point, trained in points if trained]
-        st.dataframe(rows, hide_index=True, width="stretch")
+        both = zip(predictor.bundle.thresholds, predictor.bundle.trained, strict=True)
+        points = [point for point, trained in both if trained]
+        table(
+            records(points),
+            f"{predictor.bundle.manifest.name}-thresholds",
+            shown=thresholds_table(points),
+            columns={"observation": st.column_config.Column(pinned=True)},
+            hide_index=True,
+        )
 
 
 page()

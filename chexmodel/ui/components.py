@@ -150,7 +150,7 @@ def table(
         formats: column → how its numbers are shown, as `st.column_config.NumberColumn` takes it; otherwise
             whole numbers with thousands separators, and others with three decimals.
         columns: column → `st.column_config`, for columns that need more than that.
-        hide_index: neither show nor save the index.
+        hide_index: neither show nor save the index; that of a frame with another table shown is not saved.
         height: px, or "content" for all rows.
         most: how many rows are shown; all are saved.
     """
@@ -172,7 +172,7 @@ def table(
     )
     st.download_button(
         "CSV",
-        lambda: frame.to_csv(index=not hide_index).encode(),
+        lambda: frame.to_csv(index=shown is None and not hide_index).encode(),
         file_name=f"{name}.csv",
         mime="text/csv",
         icon=":material/download:",

@@ -5,7 +5,7 @@ from typing import Final
 
 import streamlit as st
 
-from chexmodel import evaluation_charts
+from chexmodel import evaluation_charts, records
 from chexmodel.bundle import Bundle, Metrics
 from chexmodel.comparison_tables import FLATTERED
 from chexmodel.errors import BundleError
@@ -17,6 +17,7 @@ from chexmodel.ui.components import active_bundle, chart, guard, image_format, t
 SPLIT_KEY: Final = "evaluation-split"
 METRIC_KEY: Final = "evaluation-metric"
 SECTION_KEY: Final = "evaluation-section"
+SPLITS: Final = ("test", "validation")
 
 
 def page() -> None:
@@ -24,10 +25,11 @@ def page() -> None:
     st.title("Evaluation")
     with guard():
         bundle = active_bundle()
-        metrics = bundle.metrics()
-        splits = sorted(metrics.splits, key=lambda split: split != "test")
-        if not splits:
-            raise BundleError(f"metrics.json of bundle {bundle.path} has no split: evaluate it anew")
+        metrics = None
+        with guard():
+            metrics = _metrics(bundle)
+        # Without metrics.json the sections that have files of their own still stand.
+        splits = sorted(metrics.splits if metrics else SPLITS, key=lambda split: split != "test")
         left, right = st.columns([3, 1], vertical_alignment="bottom")
         split = left.radio("Films", splits, key=SPLIT_KEY, horizontal=True)
         with right:
@@ -36,17 +38,36 @@ def page() -> None:
             st.warning(FLATTERED)
         if bundle.manifest.origin:
             st.warning(bundle.manifest.origin.caution)
-        _conditions(bundle, metrics, split)
-        # One section at a time: each is quick to draw, and a part that fails leaves the others.
-        name = st.segmented_control(
+        if metrics is not None:
+            _conditions(bundle, metrics, split)
+        _section(bundle, None if metrics is None else metrics.splits[split], split)
+
+
+def _metrics(bundle: Bundle) -> Metrics:
+    metrics = bundle.metrics()
+    if not metrics.splits:
+        raise BundleError(f"metrics.json of bundle {bundle.path} has no split: evaluate it anew")
+    return metrics
+
+
+def _section(bundle: Bundle, evaluation: Evaluation | None, split: str) -> None:
+    """Draw one section at a time: each is quick to draw, and a part that fails leaves the others."""
+    names = SECTIONS if evaluation is not None else tuple(OWN_FILES)
+    name = (
+        st.segmented_control(
             "Section",
-            list(SECTIONS),
-            default=next(iter(SECTIONS)),
-            key=SECTION_KEY,
+            names,
+            default=names[0],
+            key=SECTION_KEY if evaluation is not None else f"{SECTION_KEY}-own-files",
             label_visibility="collapsed",
         )
-        with guard():
-            SECTIONS[name or next(iter(SECTIONS))](bundle, metrics.splits[split], split)
+        or names[0]
+    )
+    with guard():
+        if name in OWN_FILES:
+            OWN_FILES[name](bundle, split)
+        elif evaluation is not None:
+            SCORED[name](bundle, evaluation, split)
 
 
 def _conditions(bundle: Bundle, metrics: Metrics, split: str) -> None:
@@ -92,7 +113,13 @@ def _overview(bundle: Bundle, evaluation: Evaluation, split: str) -> None:
     )
     st.caption(READING)
     st.subheader("Averages")
-    table(averages_table(evaluation), f"{name}-averages", hide_index=True)
+    table(
+        records.averages(evaluation),
+        f"{name}-averages",
+        shown=averages_table(evaluation),
+        columns={"metric": st.column_config.Column(pinned=True)},
+        hide_index=True,
+    )
     groups = "; ".join(", ".join(group) for group in evaluation.equivalent)
     st.caption(
         "“Over” is the number of observations in the average: the defined ones alone. Micro: the decisions "
@@ -105,14 +132,30 @@ def _overview(bundle: Bundle, evaluation: Evaluation, split: str) -> None:
     )
 
 
-SECTIONS: Final[dict[str, Callable[[Bundle, Evaluation, str], None]]] = {
+SCORED: Final[dict[str, Callable[[Bundle, Evaluation, str], None]]] = {
     "Overview": _overview,
     "Curves and threshold": explorer.section,
     "Calibration": reliability.section,
-    "Subgroups": lambda bundle, _, split: subgroups.section(bundle, split),
-    "Localisation": lambda bundle, *_: localisation.section(bundle, localisation.data_directory()),
     "Two models": paired.section,
-    "Reference protocol": lambda bundle, *_: protocol.section(bundle),
 }
+"""Sections that need the scores of metrics.json."""
+
+OWN_FILES: Final[dict[str, Callable[[Bundle, str], None]]] = {
+    "Subgroups": subgroups.section,
+    "Localisation": lambda bundle, _: localisation.section(bundle, localisation.data_directory()),
+    "Reference protocol": lambda bundle, _: protocol.section(bundle),
+}
+"""Sections that have files of their own."""
+
+SECTIONS: Final = (
+    "Overview",
+    "Curves and threshold",
+    "Calibration",
+    "Subgroups",
+    "Localisation",
+    "Two models",
+    "Reference protocol",
+)
+"""All sections, in their order on the page."""
 
 page()

@@ -183,7 +183,7 @@ def provenance(point: Threshold) -> str:
     model = f" Model: weights SHA-256 `{point.weights_sha256[:12]}…`." if point.weights_sha256 else ""
     return (
         f"{text} Other patients would have put it between {point.low:.3f} and {point.high:.3f} (95 %, "
-        f"bootstrap): a score in this band is read as indeterminate. There: sensitivity "
+        f"bootstrap): a score in this band is read as indeterminate. At the threshold: sensitivity "
         f"{interval(point.sensitivity)}, specificity {interval(point.specificity)}, on the films of the "
         f"fit.{model}"
     )

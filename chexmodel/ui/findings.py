@@ -10,9 +10,10 @@ from chexmodel.predictor import Prediction
 
 STYLE: Final = """<style>
 .cx-findings{display:flex;flex-direction:column;gap:.55rem}
-.cx-findings .row{display:flex;justify-content:space-between;gap:.5rem;font-size:.9rem;line-height:1.25}
+.cx-findings .row{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 .5rem;font-size:.9rem;
+  line-height:1.25}
 .cx-findings .called{font-weight:650}
-.cx-findings .word{white-space:nowrap;font-variant-numeric:tabular-nums}
+.cx-findings .word{white-space:nowrap;margin-left:auto;font-variant-numeric:tabular-nums}
 .cx-findings .bar{position:relative;height:.55rem;border-radius:.3rem;margin-top:.15rem;
   background:color-mix(in srgb,currentColor 14%,transparent)}
 .cx-findings .fill{position:absolute;inset:0 auto 0 0;border-radius:.3rem;
@@ -69,7 +70,7 @@ def _item(prediction: Prediction, observation: str, calibrations: list[Calibrati
     if reason is not None:
         note = f' <small title="{escape(reason)}">uncalibrated</small>'
     called = prediction.decisions[k] and not prediction.indeterminate[k]
-    mark = "▲ " if called else "◇ " if prediction.indeterminate[k] else ""
+    mark = "▲\u00a0" if called else "◇\u00a0" if prediction.indeterminate[k] else ""
     name = f"{mark}{escape(observation)}{note}"
     low, high = prediction.bands[k]
     band = ""

@@ -35,6 +35,13 @@ def section(bundle: Bundle, data: Path | None) -> None:
     """
     st.subheader("Localisation")
     measured = bundle.localisation()
+    if not (bundle.path / "localisation.json").is_file():
+        st.info(
+            f"Bundle {bundle.manifest.name} lacks localisation.json: whether its maps point where "
+            "radiologists saw the finding is not known. "
+            f"Run `python -m train evaluate {bundle.path} --data DIR`."
+        )
+        return
     if not measured.scores:
         st.info(
             "Not measured: none of the films that this model was evaluated on is marked by radiologists. "

@@ -96,8 +96,8 @@ def _show(bundle: Bundle, data: Path, name: str, row: dict[str, Any], method: Me
     file = image_paths(pd.DataFrame({"Path": [name]}), data)[0]
     if region is None or not file.is_file():
         raise DatasetError(
-            f"{data} (CHEXMODEL_DATA) does not hold {name} with what is marked on it: give the folder, not a "
-            f"pack, that {bundle.path} was evaluated on"
+            f"the data folder (CHEXMODEL_DATA) does not hold {name} with what is marked on it: give the "
+            f"folder, not a pack, that {bundle.path} was evaluated on"
         )
     sha = bundle.manifest.weights_sha256
     film = images.read(file).pixels

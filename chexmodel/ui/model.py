@@ -1,22 +1,28 @@
 """Model: the card of the chosen model, what it is for, and what it can't do."""
 
-import math
 import re
 from typing import Final
 
-import pandas as pd
 import streamlit as st
 
 from chexmodel.bundle import Bundle
 from chexmodel.errors import ChexError
-from chexmodel.ui.components import NOTICE, active_bundle, guard
+from chexmodel.evaluation_tables import calibrations_table, thresholds_table
+from chexmodel.records import records
+from chexmodel.ui.components import NOTICE, active_bundle, guard, table
 
 _FIRST: Final = ("Intended use", "Limits")
+_STYLE: Final = """<style>
+[data-testid="stMarkdownContainer"]:has(table){overflow-x:auto}
+[data-testid="stMarkdownContainer"] li code{overflow-wrap:anywhere;white-space:normal}
+</style>"""
+"""The card's tables scroll within the page, which itself never scrolls sideways."""
 
 
 def page() -> None:
     """Draw the page."""
     st.title("Model")
+    st.html(_STYLE)
     with guard():
         bundle = active_bundle()
         sections = _sections(bundle)
@@ -85,9 +91,8 @@ def _not_trained(bundle: Bundle) -> None:
 def _calibration(bundle: Bundle) -> None:
     st.subheader("Calibration")
     st.caption(
-        "probability = sigmoid(slope · logit + intercept), of isotonic regression interpolated between the "
-        "steps in calibration.json; the threshold applies to the probability. The band is the threshold's "
-        "95 % interval: a score within it is read as indeterminate."
+        "temperature, platt: probability = sigmoid(slope · logit + intercept); isotonic: steps that rise "
+        "with the logit; none: the sigmoid of the logit."
     )
     if bundle.manifest.members > 1:
         st.caption(
@@ -95,31 +100,25 @@ def _calibration(bundle: Bundle) -> None:
             "its patient. The mean of the members, which reads a film here, varies less than a single one: "
             "the slopes are somewhat too flat for it."
         )
-    rows = []
-    for calibration, point in zip(bundle.calibrations, bundle.thresholds, strict=True):
-        trained = calibration.observation not in bundle.manifest.not_trained
-        line = trained and not calibration.knots
-        rows.append(
-            {
-                "observation": calibration.observation,
-                "method": calibration.method,
-                "slope": f"{calibration.slope:.3f}" if line else "—",
-                "intercept": f"{calibration.intercept:.3f}" if line else "—",
-                "threshold": f"{point.value:.3f}" if trained else "—",
-                "indeterminate band": "—" if math.isnan(point.low) else f"{point.low:.3f}–{point.high:.3f}",
-                "rule": point.rule,
-                "fitted on": f"{calibration.split}: {calibration.positives}+ / {calibration.negatives}−",
-                "why a default": calibration.reason or point.reason or "" if trained else "not trained",
-            }
-        )
-    st.dataframe(
-        pd.DataFrame(rows),
+    pinned = {
+        "observation": st.column_config.Column(pinned=True),
+        "why a default": st.column_config.Column(width="large"),
+    }
+    name = bundle.manifest.name
+    trained = [row for row in bundle.calibrations if row.observation not in bundle.manifest.not_trained]
+    table(calibrations_table(trained), f"{name}-calibration", columns=pinned, hide_index=True)
+    st.subheader("Thresholds")
+    st.caption(
+        "They apply to the calibrated probability; within its indeterminate band a score is called neither "
+        "way. Sensitivity and specificity: at the threshold, on the films of the fit."
+    )
+    points = [point for point in bundle.thresholds if point.observation not in bundle.manifest.not_trained]
+    table(
+        records(points),
+        f"{name}-thresholds",
+        shown=thresholds_table(points),
+        columns=pinned,
         hide_index=True,
-        height="content",
-        column_config={
-            "observation": st.column_config.Column(pinned=True),
-            "why a default": st.column_config.Column(width="large"),
-        },
     )
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import streamlit as st
 
-from chexmodel import run_charts
+from chexmodel import records, run_charts
 from chexmodel.bundle import Bundle
 from chexmodel.comparison import METRICS
 from chexmodel.comparison_tables import (
@@ -47,14 +47,15 @@ def section(bundle: Bundle, evaluation: Evaluation, split: str) -> None:  # noqa
     }
     evaluations = {name: found.evaluation for name, found in both.items()}
     st.markdown("**Side by side**, each on its own films; “over” is the number of observations")
-    table(averages_table(evaluations), f"{first}-{other}-{split}-averages")
-    table(auroc_table(evaluations), f"{first}-{other}-{split}-auroc")
+    name = f"{first}-{other}-{split}"
+    table(records.runs(evaluations), f"{name}-averages", shown=averages_table(evaluations))
+    table(records.aurocs(evaluations), f"{name}-auroc", shown=auroc_table(evaluations))
     comparison = compared(both[first], both[other], (split, first, prints[first], other, prints[other]))
     st.subheader(f"{other} minus {first}")
     metric = st.selectbox(
         "Metric of the chart", METRICS, key=METRIC_KEY, format_func=METRIC_WORDS.__getitem__
     )
-    chart(run_charts.forest({other: comparison}, metric), f"{first}-{other}-{split}-{metric}")
+    chart(run_charts.forest({other: comparison}, metric), f"{name}-{metric}")
     st.caption(f"Right of 0 {other} is better. A filled mark's interval excludes 0.")
-    table(differences_table(comparison), f"{first}-{other}-{split}-differences")
+    table(records.differences(comparison), f"{name}-differences", shown=differences_table(comparison))
     st.caption(f"{conditions(comparison)} {READING}")

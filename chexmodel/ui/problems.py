@@ -29,7 +29,7 @@ def show(loaded: Loaded) -> None:
     st.subheader("Data audit")
     if loaded.inspection is None:
         assert loaded.statistics is not None
-        _summary(loaded.statistics.problems, loaded.statistics.films)
+        _summary(loaded.statistics.problems, loaded.statistics.films, "the table")
         _unchecked("only the counts of this table are shipped")
         st.caption(
             "The offending rows are not shipped: `python -m chexmodel statistics DIR --audit --csv FILE.csv` "
@@ -37,7 +37,7 @@ def show(loaded: Loaded) -> None:
         )
         return
     inspection = _with_films(loaded, loaded.inspection)
-    _summary(inspection.counts, inspection.rows)
+    _summary(inspection.counts, inspection.rows, " and ".join(inspection.files))
     if inspection.unchecked:
         _unchecked(inspection.unchecked)
     _rows(inspection)
@@ -50,7 +50,7 @@ def _unchecked(why: str) -> None:
     )
 
 
-def _summary(counts: dict[str, int], rows: int) -> None:
+def _summary(counts: dict[str, int], rows: int, files: str) -> None:
     kinds = ALL_KINDS
     frame = pd.DataFrame(
         {
@@ -64,8 +64,8 @@ def _summary(counts: dict[str, int], rows: int) -> None:
     by = frame.groupby("severity")["rows"].sum()
     errors, warnings, notes = (int(by.get(name, 0)) for name in ("error", "warning", "note"))
     st.markdown(
-        f"{rows:,} rows, {len(counts)} rules. Errors: **{errors:,}**, warnings: **{warnings:,}**, notes: "
-        f"**{notes:,}**; a film can have several."
+        f"{rows:,} rows of {files}, {len(counts)} rules. Errors: **{errors:,}**, warnings: **{warnings:,}**, "
+        f"notes: **{notes:,}**; a film can have several."
     )
     table(frame, "dataset-audit", columns={"rule": st.column_config.Column(width="large")})
 

@@ -4,6 +4,7 @@ from typing import Final
 
 import streamlit as st
 
+from chexmodel import records
 from chexmodel.bundle import Bundle, Manifest
 from chexmodel.protocol import REPORTED_F1, load_table_protocols
 from chexmodel.protocol_scores import Judgement, ReferenceProtocol, TableProtocols
@@ -11,7 +12,6 @@ from chexmodel.protocol_tables import RULES, WAYS, both_ways, leak_sentence, obs
 from chexmodel.ui.components import ROOT, guard, table
 
 CHEXPERT: Final = ROOT / "assets" / "statistics" / "reference_protocol.json"
-_PINNED: Final = {name: {name: st.column_config.Column(pinned=True)} for name in ("answer", "observation")}
 
 
 def section(bundle: Bundle) -> None:
@@ -23,7 +23,7 @@ def section(bundle: Bundle) -> None:
     st.subheader("One model, two ways to score")
     st.markdown(
         f"The course project that this one grows from reports a macro F1 of {REPORTED_F1:.3f} on CheXpert. A "
-        "score says little without the way it was come by:\n"
+        "score says little without the way it was made:\n"
         f"- **{WAYS['reference'].capitalize()}**: {RULES['reference']}.\n"
         f"- **{WAYS['ours'].capitalize()}**: {RULES['ours']}.\n\n"
         "Reports mention what is there more than what is not: most negatives of CheXpert are blanks. With "
@@ -81,11 +81,15 @@ def _model(found: ReferenceProtocol, manifest: Manifest) -> None:
 
 
 def _side_by_side(reference: Judgement, ours: Judgement, name: str) -> None:
-    table(both_ways(reference, ours), f"{name}-both-ways", columns=_PINNED["answer"])
+    table(records.answers(reference, ours), f"{name}-both-ways", shown=both_ways(reference, ours))
     for judgement in (reference, ours):
         films = f"{judgement.films:,} films of {judgement.patients:,} patients"
         with st.expander(f"Per observation, {WAYS[judgement.way]}: {films}"):
-            table(observation_table(judgement), f"{name}-{judgement.way}", columns=_PINNED["observation"])
+            table(
+                records.judged(judgement),
+                f"{name}-{judgement.way}",
+                shown=observation_table(judgement),
+            )
     for judgement in (reference, ours):
         undefined = one_class(judgement)
         if undefined:

@@ -8,6 +8,7 @@ from chexmodel import evaluation_charts
 from chexmodel.bundle import Bundle
 from chexmodel.evaluation_tables import reliability_table
 from chexmodel.metrics import Evaluation
+from chexmodel.records import records
 from chexmodel.scores import interval
 from chexmodel.ui.components import chart, table
 
@@ -39,8 +40,8 @@ def section(bundle: Bundle, evaluation: Evaluation, split: str) -> None:
         _method(bundle, name)
         st.markdown(
             f"On the {split} split ({row.positives:,} positives, {row.negatives:,} negatives) calibration "
-            f"lowers the log-loss by {interval(row.gain, signed=True)}, from {row.before.log_loss:.3f} to "
-            f"{row.after.log_loss:.3f}; the Brier score goes from {row.before.brier:.3f} to "
+            f"takes the log-loss from {row.before.log_loss:.3f} to {row.after.log_loss:.3f}: a gain of "
+            f"{interval(row.gain, signed=True)}. The Brier score goes from {row.before.brier:.3f} to "
             f"{row.after.brier:.3f}, the calibration error from {row.before.ece:.3f} to {row.after.ece:.3f}."
         )
         st.caption(
@@ -49,7 +50,11 @@ def section(bundle: Bundle, evaluation: Evaluation, split: str) -> None:
         )
     st.subheader("All observations")
     table(
-        reliability_table(list(rows.values())), f"{bundle.manifest.name}-{split}-reliability", hide_index=True
+        records(rows.values()),
+        f"{bundle.manifest.name}-{split}-reliability",
+        shown=reliability_table(list(rows.values())),
+        columns={"observation": st.column_config.Column(pinned=True)},
+        hide_index=True,
     )
     st.caption(
         f"{evaluation.bootstrap:,} resamples of patients. Lower is better in every column but the gain. On "
