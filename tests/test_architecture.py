@@ -49,3 +49,16 @@ def test_nothing_from_outside_is_committed() -> None:
     kept = [*ROOT.glob("assets/**/*"), *ROOT.glob("tests/**/*"), *ROOT.glob("chexmodel/**/*")]
     assert kept
     assert not [path for path in kept if path.suffix in foreign]
+
+
+def test_no_page_shows_its_comments() -> None:
+    """Streamlit writes a bare string of the page's script to the page; a docstring of a constant is one."""
+    router = ast.parse((ROOT / "app.py").read_text())
+    pages = [
+        n.value for n in ast.walk(router) if isinstance(n, ast.Constant) and str(n.value).endswith(".py")
+    ]
+    assert len(pages) == 5
+    for page in pages:
+        body = ast.parse((ROOT / "chexmodel" / "ui" / page).read_text()).body
+        bare = [n for n in body[1:] if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)]
+        assert not bare, f"{page}, line {bare[0].lineno}"
