@@ -59,6 +59,13 @@ def own_table(directory: Path) -> Path:
 # ----------------------------------------------------------------------------------- the shipped counts
 
 
+def test_what_the_audit_found_is_said_in_full() -> None:
+    said = text(opened())
+    assert "**finding whose parent is negative**, 1,696 (warning): a finding is positive while its" in said
+    assert "What to do: make the parent positive" in said
+    assert "**repeated path**" not in said  # there is none
+
+
 def test_it_shows_the_committed_counts() -> None:
     at = opened()
     assert metrics(at)["Films"] == f"{KNOWN.films:,}" == "223,414"

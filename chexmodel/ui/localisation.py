@@ -68,7 +68,13 @@ def section(bundle: Bundle, data: Path | None) -> None:
         if any(_beaten(score, measure) for score in scores for measure in MEASURES)
         else st.warning
     )
-    show(" ".join(summary(scores, measure) for measure in MEASURES))
+    measures = [
+        measure
+        for measure in MEASURES
+        if any(not math.isnan(score.measured(measure).value) for score in scores)
+    ]
+    if measures:
+        show(" ".join(summary(scores, measure) for measure in measures))
     missing = [name for name in OBSERVATIONS if name not in names and name not in bundle.manifest.not_trained]
     st.caption(f"{RULE} {ELSEWHERE}")
     st.markdown(

@@ -67,6 +67,14 @@ def _summary(counts: dict[str, int], rows: int, files: str) -> None:
         f"{rows:,} rows of {files}, {len(counts)} rules. Errors: **{errors:,}**, warnings: **{warnings:,}**, "
         f"notes: **{notes:,}**; a film can have several."
     )
+    # In the table below long cells are cut: what was found is said in full.
+    lines = [
+        f"- **{name}**, {number:,} ({kinds[name].severity}): {kinds[name].rule}. "
+        f"What to do: {kinds[name].remedy}."
+        for name, number in counts.items()
+        if number
+    ]
+    st.markdown("\n".join(lines).replace("<", "\\<"))
     table(frame, "dataset-audit", columns={"rule": st.column_config.Column(width="large")})
 
 
