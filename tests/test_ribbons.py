@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_curve, precision_score, recall_score, roc_curve
 
 from chexmodel.bootstrap import draw_weights
+from chexmodel.operating import Scored
 from chexmodel.ribbons import predictive_values, rates_at_cuts, ribbons
 
 
@@ -118,3 +119,11 @@ def test_predictive_values_by_hand() -> None:
     ppv, npv = predictive_values(np.array([0.0, 1.0]), np.array([1.0, 0.0]), 0.2)
     np.testing.assert_array_equal(ppv, [np.nan, 0.2])
     np.testing.assert_array_equal(npv, [0.8, np.nan])
+
+
+def test_a_film_at_the_threshold_is_called_as_in_the_rates() -> None:
+    labels, probs = np.array([1.0, 0, 1, 0]), np.array([0.8, 0.5, 0.5, 0.2])
+    patients = np.arange(4).astype(str).astype(object)
+    assert Scored("Edema", labels, probs, 0.5, patients).at(0.5) == (2, 1, 0, 1)
+    rates = rates_at_cuts(labels, probs, patients, cuts=np.array([0.5]), bootstrap=0, seed=0)
+    assert (rates.sensitivity[0, 0], rates.specificity[0, 0]) == (1, 0.5)
