@@ -132,21 +132,22 @@ def _overview(bundle: Bundle, evaluation: Evaluation, split: str) -> None:
     )
 
 
+# Sections that need the scores of metrics.json.
 SCORED: Final[dict[str, Callable[[Bundle, Evaluation, str], None]]] = {
     "Overview": _overview,
     "Curves and threshold": explorer.section,
     "Calibration": reliability.section,
     "Two models": paired.section,
 }
-"""Sections that need the scores of metrics.json."""
 
+# Sections that have files of their own.
 OWN_FILES: Final[dict[str, Callable[[Bundle, str], None]]] = {
     "Subgroups": subgroups.section,
     "Localisation": lambda bundle, _: localisation.section(bundle, localisation.data_directory()),
     "Reference protocol": lambda bundle, _: protocol.section(bundle),
 }
-"""Sections that have files of their own."""
 
+# All sections, in their order on the page.
 SECTIONS: Final = (
     "Overview",
     "Curves and threshold",
@@ -156,6 +157,5 @@ SECTIONS: Final = (
     "Two models",
     "Reference protocol",
 )
-"""All sections, in their order on the page."""
 
 page()
