@@ -1,5 +1,6 @@
 """The pages Evaluation, Training and Model: what they show is what the files say."""
 
+import ast
 import json
 import shutil
 from pathlib import Path
@@ -97,6 +98,15 @@ def test_unreadable_options_do_not_hide_the_curves(tiny: Path) -> None:
 
 
 # ----------------------------------------------------------------------------------------------- Model
+
+
+@pytest.mark.parametrize("page", sorted(path.stem for path in PAGES.glob("*.py")))
+def test_a_page_has_no_bare_string(page: str) -> None:
+    # Streamlit would print it: a constant of a page is explained by a comment.
+    body = ast.parse((PAGES / f"{page}.py").read_text()).body
+    drawn = [node.value for node in body[1:] if isinstance(node, ast.Expr)]
+    calls = [isinstance(value, ast.Call) for value in drawn]
+    assert all(calls) or not any(calls)  # modules that are no page call nothing
 
 
 def test_model_puts_use_and_limits_first(tiny: Path) -> None:

@@ -15,6 +15,8 @@ _FIRST: Final = ("Intended use", "Limits")
 # The card's tables scroll within the page, which itself never scrolls sideways.
 _STYLE: Final = """<style>
 [data-testid="stMarkdownContainer"]:has(table){overflow-x:auto}
+[data-testid="stMarkdownContainer"] table{width:max-content}
+[data-testid="stMarkdownContainer"] td{max-width:22rem}
 [data-testid="stMarkdownContainer"] li code{overflow-wrap:anywhere;white-space:normal}
 </style>"""
 
