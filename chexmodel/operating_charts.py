@@ -50,46 +50,6 @@ def _ribbon(i: int, ribbon: Ribbon) -> go.Scatter:
     )
 
 
-def score_distribution(scored: Scored, cut: float, band: tuple[float, float]) -> go.Figure:
-    """Scores of positive and of negative films as shares of their class, the threshold and its band.
-
-    Args:
-        scored: the films.
-        cut: threshold to draw, in [0, 1].
-        band: the interval of the bundle's own threshold; NaN draws none.
-    """
-    top = min(1.0, max(float(scored.probs.max()), cut) * 1.05)
-    edges = np.linspace(0, top, 31)
-    traces = []
-    for i, (words, label) in enumerate((("labelled negative", 0), ("labelled positive", 1))):
-        films = np.histogram(scored.probs[scored.labels == label], edges)[0]
-        look = canvas.look(i)
-        # A line in steps, not bars: sixty hatched bars take the browser longer than a slider's move may.
-        traces.append(
-            go.Scatter(
-                name=words,
-                x=edges.tolist(),
-                y=[*(100 * films / films.sum()).tolist(), 0.0],
-                mode="lines",
-                line={"color": look.colour, "dash": look.dash, "shape": "hv", "width": 2},
-                fill="tozeroy",
-                fillcolor=canvas.faint(look.colour),
-                customdata=[*films.tolist(), 0],
-                hovertemplate=f"{words}: %{{customdata:,}} films (%{{y:.1f}} %) from %{{x:.3f}} on"
-                "<extra></extra>",
-            )
-        )
-    figure = canvas.figure(traces, height=260, showlegend=True)
-    line = {"type": "line", "x0": cut, "x1": cut, "y0": 0, "y1": 1, "yref": "paper"}
-    shapes = [line | {"line": {"color": canvas.GREY, "width": 3}}]
-    if not np.isnan(band[0]):
-        area = {"type": "rect", "x0": band[0], "x1": band[1], "y0": 0, "y1": 1, "yref": "paper"}
-        shapes.insert(0, area | {"fillcolor": canvas.GREY, "opacity": 0.25, "line": {"width": 0}})
-    figure.update_layout(shapes=shapes)
-    figure.update_xaxes(title="calibrated probability", range=[0, top], zeroline=False)
-    return figure.update_yaxes(title="% of their class", rangemode="tozero")
-
-
 def _curve(
     i: int, scored: Scored, x: Any, y: Any, *, point: tuple[float, float] | None, shape: str
 ) -> list[go.Scatter]:

@@ -1,5 +1,8 @@
 """Figures and tables of an evaluation show its numbers, and leave out what is undefined."""
 
+import re
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 from scores import random_scores
@@ -20,7 +23,7 @@ from chexmodel.metrics import Evaluation, evaluate
 from chexmodel.operating import Counts, Scored
 from chexmodel.ribbons import Ribbon
 from chexmodel.scores import interval
-from chexmodel.ui.explorer import confusion_html
+from chexmodel.ui.live import confusion_html, scores_svg
 
 
 def scored(name: str = "Edema", *, seed: int = 0, threshold: float = 0.5) -> Scored:
@@ -90,17 +93,30 @@ def test_a_ribbon_goes_up_along_the_low_and_back_along_the_high_bound() -> None:
     assert list(drawn.y) == [0.2, 0.6, 1.0, 0.7]
 
 
-def test_score_distribution_counts_every_film_once() -> None:
+def test_the_picture_of_scores_has_line_and_band_where_they_are() -> None:
     given = scored()
-    figure = operating_charts.score_distribution(given, 0.4, (0.3, 0.6))
-    negatives, positives = (sum(line.customdata) for line in figure.data)
-    assert (negatives, positives) == (given.negatives, given.positives)
-    for steps in figure.data:
-        assert sum(steps.y) == pytest.approx(100)
-    assert figure.data[0].line.dash != figure.data[1].line.dash
-    band, line = figure.layout.shapes
-    assert (band.x0, band.x1, line.x0) == (0.3, 0.6, 0.4)
-    assert len(operating_charts.score_distribution(given, 0.4, (np.nan, np.nan)).layout.shapes) == 1
+    top = 1.05 * given.probs.max()
+    picture = ElementTree.fromstring(scores_svg(given, 0.4, (0.3, 0.6)))
+    kinds = {element.get("class"): element for element in picture if element.get("class")}
+    assert float(kinds["cut"].get("x1")) == pytest.approx(600 * 0.4 / min(1, top), abs=0.1)
+    assert float(kinds["band"].get("x")) == pytest.approx(600 * 0.3 / min(1, top), abs=0.1)
+    assert float(kinds["band"].get("width")) == pytest.approx(600 * 0.3 / min(1, top), abs=0.2)
+    negative, positive = (element for element in picture if element.tag.endswith("path"))
+    assert negative.get("stroke-dasharray") is None
+    assert positive.get("stroke-dasharray")
+    assert f"{given.negatives} negative and {given.positives} positive films" in picture.get("aria-label")
+    assert "band" not in scores_svg(given, 0.4, (np.nan, np.nan))
+
+
+def test_the_heights_of_the_picture_are_shares_of_the_class() -> None:
+    labels, probs = np.repeat([0.0, 1.0], [4, 2]), np.array([0.0, 0.0, 0.0, 0.9, 0.9, 0.9])
+    given = Scored("Edema", labels, probs, 0.5, np.arange(6).astype(str).astype(object))
+    negative, _ = re.findall(r'd="(M[^"]+)"', scores_svg(given, 0.5, (np.nan, np.nan)))
+    heights = [float(step.split(",")[1]) for step in negative.split()[1:-1:2]]
+    floor = float(negative.split()[0].split(",")[1])
+    shares = [(floor - height) / floor for height in heights]  # 1 is the highest: all positives in one step
+    assert shares[0] == pytest.approx(0.75, abs=0.01)
+    assert sum(shares) == pytest.approx(1, abs=0.02)
 
 
 @pytest.mark.parametrize("metric", [name for name in WORDS if name != "f1_constant_yes"])

@@ -1,5 +1,6 @@
 """What several pages share: the model in use, error sentences, the notice, charts and tables to save."""
 
+import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -92,7 +93,12 @@ def active_predictor() -> Predictor:
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model …")
 def _load(path: str, state: tuple[tuple[str, int], ...]) -> Predictor:  # noqa: ARG001 – part of the key
-    return Predictor.from_bundle(path)
+    predictor = Predictor.from_bundle(path)
+    # Streamlit collects garbage after every run of a page or fragment; going through all that torch and the
+    # libraries keep for good took 0.3 s of each move of a slider.
+    gc.collect()
+    gc.freeze()
+    return predictor
 
 
 @contextmanager

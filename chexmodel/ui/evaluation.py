@@ -9,7 +9,7 @@ from chexmodel import evaluation_charts, records
 from chexmodel.bundle import Bundle, Metrics
 from chexmodel.comparison_tables import FLATTERED
 from chexmodel.errors import BundleError
-from chexmodel.evaluation_tables import READING, WORDS, averages_table, scores_table, why
+from chexmodel.evaluation_tables import READING, SCARCE, WORDS, averages_table, scores_table, why
 from chexmodel.metrics import Evaluation
 from chexmodel.ui import explorer, localisation, paired, protocol, reliability, subgroups
 from chexmodel.ui.components import active_bundle, chart, guard, image_format, table
@@ -97,6 +97,10 @@ def _overview(bundle: Bundle, evaluation: Evaluation, split: str) -> None:
     metric = st.selectbox("Metric of the chart", known, key=METRIC_KEY, format_func=WORDS.__getitem__)
     name = f"{bundle.manifest.name}-{split}"
     chart(evaluation_charts.forest(evaluation, metric), f"{name}-{metric}")
+    st.caption(
+        "Whiskers: 95 % intervals. Diamond: the best answer that looks at no film (always yes, always no, or "
+        f"the prevalence). †: fewer than {SCARCE} positives or negatives."
+    )
     undefined = [f"{score.observation} ({why(score)})" for score in evaluation.scores if why(score)]
     if undefined:
         st.markdown(f"Undefined (“—”): {'; '.join(undefined)}.")

@@ -12,23 +12,16 @@ from chexmodel import canvas, operating_charts
 from chexmodel.bundle import Bundle
 from chexmodel.draws import estimate
 from chexmodel.metrics import Evaluation
-from chexmodel.operating import Counts, Scored, read_scored
+from chexmodel.operating import Scored, read_scored
 from chexmodel.ribbons import Rates, Ribbons, predictive_values, rates_at_cuts, ribbons
 from chexmodel.scores import Estimate, interval
 from chexmodel.thresholds import Threshold
 from chexmodel.ui.components import chart
+from chexmodel.ui.live import confusion_html, scores_svg
 
 OBSERVATION_KEY: Final = "evaluation-observation"
 THRESHOLD_KEY: Final = "evaluation-threshold"
 PREVALENCE_KEY: Final = "evaluation-prevalence"
-
-_STYLE: Final = """<style>
-.cx-counts{width:100%;border-collapse:separate;border-spacing:2px;text-align:center}
-.cx-counts th{font-weight:400;font-size:.8rem;opacity:.75;padding:.3rem}
-.cx-counts td b{font-size:1.1rem}
-.cx-counts td[style]{padding:1.1rem .4rem;border-radius:.3rem;width:42%;
-  background:color-mix(in srgb,#0e8aae var(--shade),transparent)}
-</style>"""
 
 _RULES: Final = {
     "f1": "best F1",
@@ -109,31 +102,20 @@ def _explorer(scored: Scored, point: Threshold, rates: Rates, place: str) -> Non
         st.caption(provenance(point))
     with right:
         st.html(confusion_html(scored.at(cut)))
-        shown = operating_charts.score_distribution(scored, cut, (point.low, point.high))
-        st.plotly_chart(shown, config=canvas.config("scores"), key="scores")
+        picture = scores_svg(scored, cut, (point.low, point.high))
+        st.html(picture)
         st.caption(
-            "Scores of these films; the line is the threshold, the shade the bundle's indeterminate band."
+            "Calibrated probabilities of these films, as shares of their class: labelled negative solid, "
+            "positive dashed. The line is the threshold, the shade the bundle's indeterminate band."
         )
-
-
-def confusion_html(counts: Counts) -> str:
-    """The four counts as a table, labels in rows and calls in columns; the shade is the share of the row."""
-    rows = (
-        ("labelled positive", (counts.tp, "true positive"), (counts.fn, "false negative")),
-        ("labelled negative", (counts.fp, "false positive"), (counts.tn, "true negative")),
-    )
-    body = ""
-    for head, *cells in rows:
-        whole = sum(films for films, _ in cells)
-        body += f'<tr><th scope="row">{head}</th>'
-        for films, kind in cells:
-            shade = round(50 * films / whole) if whole else 0
-            body += f'<td style="--shade:{shade}%"><b>{films:,}</b><br>{kind}</td>'
-        body += "</tr>"
-    return (
-        f'{_STYLE}<table class="cx-counts"><tr><td></td><th scope="col">called positive</th>'
-        f'<th scope="col">called negative</th></tr>{body}</table>'
-    )
+        st.download_button(
+            "Scores (SVG)",
+            lambda: picture,
+            file_name=f"{scored.observation}-scores.svg",
+            mime="image/svg+xml",
+            icon=":material/download:",
+            on_click="ignore",
+        )
 
 
 def _show_rates(scored: Scored, rates: Rates, cut: float, prevalence: float) -> None:
