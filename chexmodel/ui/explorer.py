@@ -17,7 +17,7 @@ from chexmodel.ribbons import Rates, Ribbons, predictive_values, rates_at_cuts, 
 from chexmodel.scores import Estimate, interval
 from chexmodel.thresholds import Threshold
 from chexmodel.ui.components import chart
-from chexmodel.ui.live import confusion_html, scores_svg
+from chexmodel.ui.live import confusion_html, picture_html, scores_svg, scores_words
 
 OBSERVATION_KEY: Final = "evaluation-observation"
 THRESHOLD_KEY: Final = "evaluation-threshold"
@@ -103,7 +103,7 @@ def _explorer(scored: Scored, point: Threshold, rates: Rates, place: str) -> Non
     with right:
         st.html(confusion_html(scored.at(cut)))
         picture = scores_svg(scored, cut, (point.low, point.high))
-        st.html(picture)
+        st.html(picture_html(picture, scores_words(scored, cut)))
         st.caption(
             "Calibrated probabilities of these films, as shares of their class: labelled negative solid, "
             "positive dashed. The line is the threshold, the shade the bundle's indeterminate band."

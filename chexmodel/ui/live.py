@@ -1,5 +1,7 @@
 """What moves with the threshold, as text: redrawn in place, where a plotly figure would be made anew."""
 
+import base64
+from html import escape
 from typing import Final
 
 import numpy as np
@@ -39,6 +41,17 @@ def confusion_html(counts: Counts) -> str:
         f'{_STYLE}<table class="cx-counts"><tr><td></td><th scope="col">called positive</th>'
         f'<th scope="col">called negative</th></tr>{body}</table>'
     )
+
+
+def picture_html(svg: str, words: str) -> str:
+    """Show an SVG as an image, with words in its place for who can't see it: Streamlit drops bare SVG."""
+    data = base64.b64encode(svg.encode()).decode()
+    return f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(words)}" style="width:100%">'
+
+
+def scores_words(scored: Scored, cut: float) -> str:
+    """What the picture of the scores shows, in words."""
+    return f"Scores of {scored.negatives:,} negative and {scored.positives:,} positive films, threshold {cut:.3f}"
 
 
 def scores_svg(scored: Scored, cut: float, band: tuple[float, float]) -> str:
@@ -82,16 +95,15 @@ def scores_svg(scored: Scored, cut: float, band: tuple[float, float]) -> str:
             f'stroke-width="2"{dash}/>'
         )
     parts.append(
-        f'<line class="cut" x1="{across(cut)}" x2="{across(cut)}" y1="0" y2="{floor}" stroke="currentColor" '
+        f'<line class="cut" x1="{across(cut)}" x2="{across(cut)}" y1="0" y2="{floor}" stroke="{canvas.GREY}" '
         'stroke-width="3"/>'
     )
     for k, anchor in enumerate(("start", "middle", "middle", "middle", "end")):
         parts.append(
             f'<text x="{_WIDTH * k / 4:.0f}" y="{_HEIGHT - 6}" text-anchor="{anchor}" font-size="13" '
-            f'fill="currentColor">{top * k / 4:.2f}</text>'
+            f'fill="{canvas.GREY}">{top * k / 4:.2f}</text>'
         )
-    films = f"{scored.negatives:,} negative and {scored.positives:,} positive films"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="100%" role="img" '
-        f'aria-label="Scores of {films}, threshold {cut:.3f}" font-family="sans-serif">{"".join(parts)}</svg>'
+        f'aria-label="{scores_words(scored, cut)}" font-family="sans-serif">{"".join(parts)}</svg>'
     )
