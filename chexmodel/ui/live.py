@@ -51,7 +51,8 @@ def picture_html(svg: str, words: str) -> str:
 
 def scores_words(scored: Scored, cut: float) -> str:
     """What the picture of the scores shows, in words."""
-    return f"Scores of {scored.negatives:,} negative and {scored.positives:,} positive films, threshold {cut:.3f}"
+    films = f"{scored.negatives:,} negative and {scored.positives:,} positive films"
+    return f"Scores of {films}, threshold {cut:.3f}"
 
 
 def scores_svg(scored: Scored, cut: float, band: tuple[float, float]) -> str:
