@@ -13,6 +13,7 @@ import tyro
 
 from chexmodel import bundle
 from chexmodel.evaluation_tables import best_constant
+from chexmodel.localisation_words import summary
 from chexmodel.methods import EXACT
 from chexmodel.protocol import load_table_protocols
 from chexmodel.protocol_scores import MODEL
@@ -111,6 +112,8 @@ def test_readme_says_of_the_maps_what_was_measured() -> None:
     best = bundle.load(DEMO).localisation().of("Lung Opacity", "all")[0]
     assert best.hit_margin is not None
     assert not best.hit_margin.beaten  # else the README's sentence in bold is to be changed
+    scores = bundle.load(DEMO).localisation().of("Lung Opacity", "all")
+    assert summary(scores, "hit") in (DEMO / "card.md").read_text()
 
 
 def test_readme_says_of_both_protocols_what_was_measured() -> None:

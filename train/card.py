@@ -10,7 +10,7 @@ from typing import Any
 
 from chexmodel.bundle import Manifest, Metrics, Origin
 from chexmodel.localisation import Localisation
-from chexmodel.localisation_words import RULE
+from chexmodel.localisation_words import MEASURES, RULE, SPLITS, summary
 from chexmodel.metrics import Evaluation
 from chexmodel.reliability import Reliability
 from chexmodel.thresholds import Threshold
@@ -166,6 +166,7 @@ def _limits(manifest: Manifest, test: Evaluation | None, maps: Localisation | No
         + (", see Maps, and for no other." if measured else "."),
         "Nothing checks that the input is an upright frontal chest film.",
     ]
+    lines += [_maps_limit(maps, name) for name in measured] if maps else []
     if manifest.not_trained:
         names = "; ".join(f"{name} ({reason})" for name, reason in manifest.not_trained.items())
         lines.insert(0, f"Not trained in this model: {names}.")
@@ -175,6 +176,13 @@ def _limits(manifest: Manifest, test: Evaluation | None, maps: Localisation | No
     if weak:
         lines.insert(1, f"No skill shown (the AUROC's interval reaches 0.50): {', '.join(weak)}.")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _maps_limit(maps: Localisation, observation: str) -> str:
+    """Say whether the maps beat those that look at no film, on the most films that were measured."""
+    scores = next(found for split in reversed(SPLITS) if (found := maps.of(observation, split)))
+    said = " ".join(summary(scores, measure) for measure in MEASURES)
+    return f"Maps of {observation} beside maps that look at no film ({SPLITS[scores[0].split]} films). {said}"
 
 
 def _imported_limits(origin: Origin) -> list[str]:
