@@ -90,7 +90,7 @@ def test_a_saved_chart_has_a_name_and_a_format() -> None:
 def test_positives_by_age_are_shares_of_their_band_and_small_bands_are_left_out() -> None:
     ages = Ages(edges=(0, 10, 20, 30), films={"Male": (3, 30, 0), "Female": (5, 20, 40)})
     drawn = population.positives_by_age({"Edema": (8, 10, 0), "Fracture": (0, 5, 40)}, ages).data[0]
-    assert list(drawn.x) == ["10–19", "20–29"]
+    assert list(drawn.x) == ["10–19", "20–30"]
     assert [list(row) for row in drawn.z] == [[20.0, 0.0], [10.0, 100.0]]
     assert list(drawn.customdata[0][0]) == [10, 50]
 
