@@ -22,9 +22,6 @@ COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#B8639A", "#C27F00", GREY)
 MAX_SERIES: Final = len(COLOURS)
 """More lines than this in one chart repeat their looks."""
 
-SHARES: Final = ((0.0, "#EDF3F6"), (1.0, "#79AFCB"))
-"""Colour scale of a few cells, light enough for the one ink of the text on them."""
-INK: Final = "#16222B"
 _SCALES: Final[dict[ImageFormat, int]] = {"svg": 1, "png": 3}
 _CLEAR = "rgba(0,0,0,0)"
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
