@@ -6,33 +6,36 @@ Comparison*, AAAI 2019, arXiv:1901.07031.
 
 from typing import Final, Literal
 
-NO_FINDING: Final = "No Finding"
+from chexmodel.language import mark
+
+NO_FINDING: Final = mark("No Finding")
 
 OBSERVATIONS: Final[tuple[str, ...]] = (
     NO_FINDING,
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
+    mark("Enlarged Cardiomediastinum"),
+    mark("Cardiomegaly"),
+    mark("Lung Opacity"),
+    mark("Lung Lesion"),
+    mark("Edema"),
+    mark("Consolidation"),
+    mark("Pneumonia"),
+    mark("Atelectasis"),
+    mark("Pneumothorax"),
+    mark("Pleural Effusion"),
+    mark("Pleural Other"),
+    mark("Fracture"),
+    mark("Support Devices"),
 )
-"""The observations in the column order of CheXpert's CSV. Every array of length 14 is in this order."""
+"""The observations in the column order of CheXpert's CSV. Every array of length 14 is in this order.
+They are the data's own names; where one is shown, `language.tr` translates it."""
 
 DISEASES: Final = OBSERVATIONS[1:-1]
 """The twelve that exclude No Finding: support devices do not (the labeler's own rule)."""
 
 SHORT_NAMES: Final[dict[str, str]] = {
-    "Enlarged Cardiomediastinum": "Enl. Cardiomed.",
-    "Pleural Effusion": "Pleural Eff.",
-    "Support Devices": "Devices",
+    "Enlarged Cardiomediastinum": mark("Enl. Cardiomed."),
+    "Pleural Effusion": mark("Pleural Eff."),
+    "Support Devices": mark("Devices"),
 }
 """Display names of those that are too long for an axis on a phone."""
 
