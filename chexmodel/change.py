@@ -8,8 +8,8 @@ from chexmodel.language import mark, number, tr
 from chexmodel.predictor import Prediction
 
 CAVEAT: Final = mark(
-    "Scores of two films are not a measurement of progression: projection, exposure, inspiration and position "
-    "change them too, and a score is no size."
+    "Scores of two films are not a measurement of progression: projection, exposure, inspiration and "
+    "position change them too, and a score is no size."
 )
 
 

@@ -29,8 +29,8 @@ ZONES: Final[tuple[tuple[str, str, str], ...]] = (
 """Thirds of the picture from top to bottom, and from the viewer's left to right."""
 
 SIDE_CAVEAT: Final = mark(
-    "Sides are the viewer's. Which side of the patient that is, the reader confirms by the marker on the film: "
-    "the program does not read it."
+    "Sides are the viewer's. Which side of the patient that is, the marker on the film tells the reader: the "
+    "program does not read it."
 )
 
 _SIDE: Final = 224  # px of the grid that is searched: a peak between two cells is found, a film not enlarged
