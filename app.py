@@ -18,7 +18,7 @@ page = st.navigation(
         st.Page(PAGES / "model.py", title="Model", icon=":material/description:"),
     ]
 )
-st.html("<style>[data-testid='stMainBlockContainer']{padding-top:3.5rem}</style>")
+st.html(PAGES / "style.css")
 choose_model()
 st.sidebar.caption(NOTICE)
 page.run()

@@ -1,0 +1,32 @@
+"""Accessibility by axe-core (WCAG 2 A and AA, and best practices): no page has a serious violation."""
+
+import pytest
+from browsing import CHROMIUM, session, visit
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
+]
+
+
+def serious(page: "object") -> list[str]:
+    """Each serious or critical violation on the page: its rule, and the first elements that break it."""
+    return [
+        f"{found['id']} ({found['help']}): {[node['html'][:200] for node in found['nodes'][:3]]}"
+        for found in axe.Axe().run(page).response["violations"]
+        if found["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1440, "dark"), (420, "light")])
+@pytest.mark.parametrize("title", ["Analyse", "Dataset", "Evaluation", "Training", "Model"])
+def test_no_page_has_a_serious_violation(
+    address: str, browser: "object", title: str, width: int, scheme: str
+) -> None:
+    with session(browser, width, scheme) as page:
+        visit(page, address, title)
+        page.wait_for_timeout(3000)  # charts and tables take their size some time after they are drawn
+        assert serious(page) == []
