@@ -207,7 +207,6 @@ def test_a_file_without_preamble_or_meta_header_is_read() -> None:
 @pytest.mark.parametrize(
     ("age", "years"), [("062Y", 62), ("62", 62), ("030M", 2), ("", None), ("old", None), ("414Y", None)]
 )
-@pytest.mark.filterwarnings("ignore:Invalid value for VR")
 def test_age_with_or_without_unit(age: str, years: int | None) -> None:
     assert read(dicom(PatientAge=age)).audit.age_years == years
 
@@ -245,7 +244,7 @@ def _run_length_bomb() -> bytes:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (lambda: dicom(NumberOfFrames=2), "2 frames"),
+        (lambda: dicom(NumberOfFrames=2), "can't be decoded"),  # two are claimed, one is there
         (lambda: dicom(PixelData=None, SOPClassUID=EncapsulatedPDFStorage), "Encapsulated PDF"),
         (lambda: dicom(Rows=20000, Columns=20000), "20000×20000"),
         (lambda: dicom(Rows=None), "lacks Rows"),
