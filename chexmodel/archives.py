@@ -1,4 +1,4 @@
-"""ZIP archives → their files, inflated one by one when asked for; limits are checked before, junk is left out."""
+"""ZIP archives → their files, inflated one by one when asked for; limits are checked before."""
 
 import zipfile
 from collections.abc import Iterator
