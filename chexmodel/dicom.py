@@ -1,25 +1,17 @@
-"""DICOM → grey film: modality rescale, window, inversion, in the order the standard sets.
+"""DICOM → grey film: modality rescale, window, inversion, in the order the standard sets."""
 
-Only the elements named here are read from the file: names, identifiers and dates are never loaded.
-"""
-
-import re
-from io import BytesIO
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.encaps import get_frame
-from pydicom.filereader import read_dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
+    HTJ2K,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -29,40 +21,24 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from chexmodel import isolated
+from chexmodel import dicom_header, isolated
 from chexmodel.dicom_tone import colour_tone, monochrome_tone
 from chexmodel.errors import ImageError
-from chexmodel.film import Film, InputAudit, as_image_error, check_size, remarks
+from chexmodel.film import Film, InputAudit, as_image_error, check_size
+from chexmodel.language import tr
 
-_RGB = ("Red", "Green", "Blue")
-_TAGS: Final = [
-    *("SOPClassUID", "Modality", "ViewPosition", "PatientAge", "BurnedInAnnotation"),
-    *("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PhotometricInterpretation"),
-    *("PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData"),
-    *("PixelPaddingValue", "PixelPaddingRangeLimit"),
-    *("PixelAspectRatio", "PixelSpacing", "ImagerPixelSpacing"),
-    *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "LUTDescriptor", "LUTData"),
-    *("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
-    *(f"{colour}PaletteColorLookupTable{part}" for colour in _RGB for part in ("Descriptor", "Data")),
-    *(f"Segmented{colour}PaletteColorLookupTableData" for colour in _RGB),
-]
 _MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
-_PROJECTION = ("CR", "DX", "DR", "RG", "RF", "SC", "OT")
-_VIEWS: Final[dict[str, Literal["AP", "PA", "LATERAL"]]] = {
-    **{"AP": "AP", "PA": "PA"},
-    **dict.fromkeys(("LATERAL", "LAT", "LL", "RL"), "LATERAL"),
-}
 _PLUGINS: Final[dict[str, str]] = {  # the decoders that survive damaged data
     **dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit), "pillow"),
-    **dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg"),
+    **dict.fromkeys((*JPEG2000TransferSyntaxes, HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL), "pylibjpeg"),
 }
 _ISOLATED: Final = (JPEGLossless, JPEGLosslessSV1, *JPEGLSTransferSyntaxes)  # only GDCM reads these
 _START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # 0xF7: JPEG-LS
 
 
-def read_dicom(data: bytes) -> Film:
-    """Read one single-frame DICOM film.
+def read_dicom(data: bytes, *, frame: int = 0) -> Film:
+    """Read one frame of a DICOM; the others are not decoded.
 
     Modality LUT or rescale, then VOI LUT or the first window, then [0, 1], then MONOCHROME1 inverted.
     Without a window, unscaled data of up to 8 bits are taken as ready to display (divided by white), and
@@ -70,24 +46,26 @@ def read_dicom(data: bytes) -> Film:
 
     Args:
         data: the file's bytes, with or without the 128-byte preamble.
+        frame: which picture of a multi-frame object, from 0.
 
     Returns:
-        The film, (H, W) float32 in [0, 1], bone white, and its audit.
+        The film, (H, W) float32 in [0, 1], bone white, and its audit, without the hints of `quality`.
 
     Raises:
-        ImageError: damaged, deflated, multi-frame, without a picture, beyond the size limits, or coded in a
+        ImageError: damaged, deflated, without a picture or this frame, beyond the size limits, or coded in a
             way that is not read; sizes are checked before decoding, in the header and in the compressed data.
     """
     # An absurd scale in the header may overflow: that is judged by the result, so NumPy need not warn.
     with as_image_error("DICOM"), np.errstate(over="ignore", invalid="ignore"):
-        header = _parse(data)
-        photometric = _check(header)
-        stored = _decode(header, data)
+        header = dicom_header.parse(data)
+        photometric = _check(header, frame)
+        stored = _decode(header, data, frame)
         tone = colour_tone if photometric in _COLOUR else monochrome_tone
         toned = tone(stored, header)
         if not np.isfinite(toned.pixels.min()):  # slopes such as 1e38 or NaN; min() hands a NaN on
-            raise ImageError("The grey scale that this DICOM's header defines is not finite: export it anew.")
-        view, age = _VIEWS.get(str(header.get("ViewPosition") or "")), _age(header)
+            raise ImageError(
+                tr("The grey scale that this DICOM's header defines is not finite: export it anew.")
+            )
         audit = InputAudit(
             format="DICOM",
             width=toned.pixels.shape[1],
@@ -95,69 +73,69 @@ def read_dicom(data: bytes) -> Film:
             bits=header.BitsStored,
             photometric=photometric,
             window=toned.window,
-            view=view,
+            view=dicom_header.view(header),
             transfer_syntax=header.file_meta.TransferSyntaxUID.name,
-            age_years=age,
+            age_years=dicom_header.age_years(header),
+            frame=frame + 1,
+            frames=dicom_header.frames(header),
+            header=dicom_header.facts(header),
             actions=tuple(toned.actions),
-            warnings=(*toned.warnings, *_header_warnings(header), *remarks(toned.pixels)),
+            warnings=tuple(toned.warnings),
         )
         return Film(toned.pixels, audit)
 
 
-def _parse(data: bytes) -> Dataset:
-    """Parse the header; never inflate: a deflated file of 50 MB may hold 50 GB."""
-    stream = BytesIO(data)
-    stream.seek(132 if data[128:132] == b"DICM" else 0)
-    meta = read_dataset(stream, False, True, stop_when=lambda tag, *_: tag >> 16 != 2)
-    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-        raise ImageError(
-            "This DICOM is deflated as a whole: export it uncompressed (Explicit VR Little Endian)."
-        )
-    header = dcmread(BytesIO(data), force=True, specific_tags=_TAGS)
-    if "TransferSyntaxUID" not in header.file_meta:
-        implicit, little = header.original_encoding
-        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-        header.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
-    return header
+def no_picture(kind: str) -> ImageError:
+    """Make the error about an object that holds no picture; kind: what it is."""
+    return ImageError(
+        tr("This DICOM holds no picture (it is: {kind}): choose the film of the study instead.", kind=kind)
+    )
 
 
-def _check(header: Dataset) -> str:
-    """Refuse what is no single film or too large to decode; return the photometric interpretation."""
+def _check(header: Dataset, frame: int) -> str:
+    """Refuse what holds no such film or is too large to decode; return the photometric interpretation."""
     if "PixelData" not in header:
-        kind = UID(header.get("SOPClassUID") or "").name or "an object of no stated class"
+        raise no_picture(dicom_header.kind(header))
+    if not 0 <= frame < (count := dicom_header.frames(header)):
         raise ImageError(
-            f"This DICOM holds no picture (it is: {kind}): choose the film of the study instead."
+            tr("This DICOM has no frame {frame}: it holds {count}.", frame=frame + 1, count=count)
         )
-    if (frames := int(header.get("NumberOfFrames") or 1)) > 1:
-        raise ImageError(f"This DICOM holds {frames} frames: export the one to be read as a file of its own.")
     missing = [
         name for name in ("Rows", "Columns", "BitsStored", "BitsAllocated") if header.get(name) is None
     ]
     if missing:
-        raise ImageError(f"This DICOM lacks {', '.join(missing)}: it is damaged; export it anew.")
+        raise ImageError(
+            tr("This DICOM lacks {elements}: it is damaged; export it anew.", elements=", ".join(missing))
+        )
     check_size(header.Columns, header.Rows)
     photometric = str(header.get("PhotometricInterpretation") or "")
     samples = {1: (*_MONOCHROME, "PALETTE COLOR"), 3: _COLOUR[:-1]}
     if photometric not in samples.get(header.get("SamplesPerPixel", 1), ()):
         raise ImageError(
-            "The colour coding of this DICOM is not read here: export it as MONOCHROME2 or as PNG."
+            tr("The colour coding of this DICOM is not read here: export it as MONOCHROME2 or as PNG.")
         )
-    _check_compressed(header)
+    _check_compressed(header, frame)
     return photometric
 
 
-def _check_compressed(header: Dataset) -> None:
+def _check_compressed(header: Dataset, frame: int) -> None:
     """Hold the compressed stream against the header: a decoder allocates what the stream claims."""
     syntax = header.file_meta.TransferSyntaxUID
     try:
         get_decoder(syntax)
     except NotImplementedError as error:
         raise ImageError(
-            f"Pixels coded as {syntax.name} are not read here: export it uncompressed."
+            tr("Pixels coded as {syntax} are not read here: export it uncompressed.", syntax=syntax.name)
         ) from error
     if not syntax.is_encapsulated:
         return
-    stream = get_frame(header.PixelData, 0, number_of_frames=1)
+    offsets = (
+        (header.ExtendedOffsetTable, header.ExtendedOffsetTableLengths)
+        if "ExtendedOffsetTable" in header
+        else None
+    )
+    count = dicom_header.frames(header)
+    stream = get_frame(header.PixelData, frame, number_of_frames=count, extended_offsets=offsets)
     if syntax == RLELossless:
         raw = header.Rows * header.Columns * header.get("SamplesPerPixel", 1) * header.BitsAllocated // 8
         fits = len(stream) <= 2 * raw + 1024  # run lengths at worst add 1 byte in 128
@@ -165,7 +143,7 @@ def _check_compressed(header: Dataset) -> None:
         fits = _codestream_size(stream) == (header.Columns, header.Rows)
     if not fits:
         raise ImageError(
-            "The compressed picture in this DICOM is not of the size the header says: export it anew."
+            tr("The compressed picture in this DICOM is not of the size the header says: export it anew.")
         )
 
 
@@ -186,40 +164,18 @@ def _codestream_size(stream: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _decode(header: Dataset, data: bytes) -> NDArray[Any]:
+def _decode(header: Dataset, data: bytes, frame: int) -> NDArray[Any]:
     """Return the stored values: (H, W) or (H, W, 3) integers."""
     try:
         if header.file_meta.TransferSyntaxUID in _ISOLATED:
-            return isolated.decode(data)
+            return isolated.decode(data, frame)
         plugin = _PLUGINS.get(header.file_meta.TransferSyntaxUID, "")
-        return np.asarray(pixel_array(header, decoding_plugin=plugin))
+        return np.asarray(pixel_array(header, index=frame, decoding_plugin=plugin))
     except Exception as error:
         raise ImageError(
-            f"The pixels of this DICOM ({header.file_meta.TransferSyntaxUID.name}) can't be decoded: "
-            "they are damaged or incomplete, or of a rare variant. Export it uncompressed, or as PNG."
+            tr(
+                "The pixels of this DICOM ({syntax}) can't be decoded: they are damaged or incomplete, "
+                "or of a rare variant. Export it uncompressed, or as PNG.",
+                syntax=header.file_meta.TransferSyntaxUID.name,
+            )
         ) from error
-
-
-def _age(header: Dataset) -> int | None:
-    """Return whole years of e.g. "062Y", "018M", or of a bare "62" (taken as years); None if implausible."""
-    match = re.fullmatch(r"\s*(\d{1,3})([YMWD]?)\s*", str(header.get("PatientAge") or ""))
-    if match is None:
-        return None
-    years = int(match[1]) // {"Y": 1, "": 1, "M": 12, "W": 52, "D": 365}[match[2]]
-    return years if years <= 120 else None
-
-
-def _header_warnings(header: Dataset) -> list[str]:
-    found = []
-    if _VIEWS.get(str(header.get("ViewPosition") or "")) == "LATERAL":
-        found.append("the header says that this is a lateral view: the model reads frontal films only")
-    if str(header.get("BurnedInAnnotation") or "").upper() == "YES":
-        found.append("the header says that text is burned into the picture: it may name the patient")
-    if (modality := str(header.get("Modality") or "CR")) not in _PROJECTION:
-        found.append(f"the header says modality {modality[:16]}: that is not a chest radiograph")
-    for name in ("PixelAspectRatio", "PixelSpacing", "ImagerPixelSpacing"):
-        spacing = header.get(name)
-        if spacing and len(spacing) == 2 and abs(float(spacing[0]) / float(spacing[1]) - 1) > 0.01:
-            found.append(f"the pixels are not square ({name}): the film is shown as stored, not stretched")
-            break
-    return found

@@ -8,6 +8,7 @@ from pydicom import Dataset
 from pydicom.pixels.processing import apply_color_lut
 
 from chexmodel.film import Pixels, white_of
+from chexmodel.language import tr
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as JPEG and Pillow have it
 
@@ -28,7 +29,7 @@ def colour_tone(stored: NDArray[Any], header: Dataset) -> Toned:
         stored = apply_color_lut(stored, header)
         white = np.iinfo(stored.dtype).max
     grey = np.clip(stored.astype(np.float32) @ _LUMA / white, 0, 1)
-    return Toned(grey, [f"converted {photometric} to grey"], [], None)
+    return Toned(grey, [tr("converted {colours} to grey", colours=photometric)], [], None)
 
 
 def monochrome_tone(stored: NDArray[Any], header: Dataset) -> Toned:
@@ -40,20 +41,26 @@ def monochrome_tone(stored: NDArray[Any], header: Dataset) -> Toned:
     values, actions = _rescale(stored, header)
     pixels, window, warnings = _window(values, header)
     if window is not None:
-        actions.append(f"applied {window}")
+        actions.append(tr("applied {window}", window=window))
     elif header.BitsStored <= 8 and not actions and values.min() >= 0:
         pixels = np.minimum(values / np.float32(2**header.BitsStored - 1), 1)
     else:
         real = values if padding is None else values[~padding]
         low, high = float(real.min()), float(real.max())
         pixels = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
-        actions.append(f"stretched its own range {low:g} to {high:g} over black to white: there is no window")
+        actions.append(
+            tr(
+                "stretched its own range {low:g} to {high:g} over black to white: there is no window",
+                low=low,
+                high=high,
+            )
+        )
     if header.PhotometricInterpretation == "MONOCHROME1":
         pixels = 1 - pixels
-        actions.append("inverted MONOCHROME1")
+        actions.append(tr("inverted MONOCHROME1"))
     if padding is not None:
         pixels[padding] = 0
-        actions.append("blackened the padding")
+        actions.append(tr("blackened the padding"))
     return Toned(pixels, actions, warnings, window)
 
 
@@ -73,13 +80,14 @@ def _rescale(stored: NDArray[Any], header: Dataset) -> tuple[Pixels, list[str]]:
     values = stored.astype(np.float32)
     if sequence := header.get("ModalityLUTSequence"):
         table, first = _table(sequence[0], header)
-        return _look_up(values, table, first), ["applied the modality LUT"]
+        return _look_up(values, table, first), [tr("applied the modality LUT")]
     slope, intercept = _first(header, "RescaleSlope", 1.0), _first(header, "RescaleIntercept", 0.0)
     if (slope, intercept) == (1, 0):
         return values, []
     values *= np.float32(slope)
     values += np.float32(intercept)
-    return values, [f"applied rescale slope {slope:g} intercept {intercept:g}"]
+    done = tr("applied rescale slope {slope:g} intercept {intercept:g}", slope=slope, intercept=intercept)
+    return values, [done]
 
 
 def _window(values: Pixels, header: Dataset) -> tuple[Pixels, str | None, list[str]]:
@@ -87,14 +95,15 @@ def _window(values: Pixels, header: Dataset) -> tuple[Pixels, str | None, list[s
     if sequence := header.get("VOILUTSequence"):
         table, first = _table(sequence[0], header)
         table /= np.float32(white_of(table.max()))
-        return _look_up(values, table, first), f"VOI LUT of {table.size} entries", []
+        return _look_up(values, table, first), tr("VOI LUT of {count} entries", count=table.size), []
     if header.get("WindowCenter") is None or header.get("WindowWidth") is None:
         return values, None, []
     centre, width = _first(header, "WindowCenter", 0.0), _first(header, "WindowWidth", 0.0)
     function = str(header.get("VOILUTFunction") or "LINEAR").upper()
     if width < 1 if function == "LINEAR" else width <= 0:
-        return values, None, [f"the header's window of width {width:g} is invalid and was ignored"]
-    name = f"center {centre:g}, width {width:g}" + ("" if function == "LINEAR" else f" ({function})")
+        ignored = tr("the header's window of width {width:g} is invalid and was ignored", width=width)
+        return values, None, [ignored]
+    name = _name(centre, width, function)
     if function == "SIGMOID":
         return 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -80, 80))), name, []
     if function == "LINEAR":  # PS3.3 C.11.2.1.2.1: half a grey value off, by definition
@@ -102,6 +111,14 @@ def _window(values: Pixels, header: Dataset) -> tuple[Pixels, str | None, list[s
     pixels = (values - np.float32(centre)) / np.float32(width)
     pixels += np.float32(0.5)
     return np.clip(pixels, 0, 1, out=pixels), name, []
+
+
+def _name(centre: float, width: float, function: str) -> str:
+    if function == "LINEAR":
+        return tr("center {centre:g}, width {width:g}", centre=centre, width=width)
+    return tr(
+        "center {centre:g}, width {width:g} ({function})", centre=centre, width=width, function=function
+    )
 
 
 def _table(item: Dataset, header: Dataset) -> tuple[Pixels, int]:

@@ -1,28 +1,67 @@
 """Which kind of file some bytes are, judged by their first bytes alone: never by a name."""
 
-from typing import Final, Literal
+from typing import Final
 
 from chexmodel.errors import ImageError
+from chexmodel.film import FileType
+from chexmodel.language import mark, tr
 
-FileType = Literal["PNG", "JPEG", "TIFF", "DICOM"]
+ZIP: Final = b"PK\x03\x04"
+"""How a ZIP archive begins; `containers` opens it."""
 
-_EXPORT = "export the film as PNG, JPEG, TIFF or DICOM"
-_FOREIGN: Final[tuple[tuple[int, bytes, str, str], ...]] = (
-    (4, b"ftyphei", "a HEIC photo", _EXPORT),
-    (4, b"ftypmif1", "a HEIC photo", _EXPORT),
-    (4, b"ftypavif", "an AVIF picture", _EXPORT),
-    (4, b"ftyp", "a video", "export one still picture as PNG"),
-    (0, b"%PDF", "a PDF document", "export the picture in it as PNG"),
-    (0, b"GIF8", "a GIF", _EXPORT),
-    (8, b"WEBP", "a WebP picture", _EXPORT),
-    (0, b"BM", "a BMP picture", _EXPORT),
-    (4, b"jP  ", "a JPEG 2000 picture outside a DICOM", _EXPORT),
-    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture outside a DICOM", _EXPORT),
-    (0, b"PK\x03\x04", "a ZIP archive (or an Office document)", "unpack it and choose the film in it"),
-    (0, b"\x1f\x8b", "a gzip archive", "unpack it first"),
-    (0, b"Rar!", "a RAR archive", "unpack it first"),
-    (0, b"7z\xbc\xaf", "a 7-Zip archive", "unpack it first"),
-    (0, b"<", "a web page, an SVG or an XML file", "save the film itself"),
+_HEIC = mark("This looks like a HEIC photo, which is not read here: export it as PNG, JPEG or TIFF.")
+_J2K = mark(
+    "This looks like a JPEG 2000 picture outside a DICOM, which is not read here: "
+    "export the film as PNG, JPEG, TIFF or DICOM."
+)
+_FOREIGN: Final[tuple[tuple[int, bytes, str], ...]] = (
+    (4, b"ftyphei", _HEIC),
+    (4, b"ftypmif1", _HEIC),
+    (
+        4,
+        b"ftypavif",
+        mark("This looks like an AVIF picture, which is not read here: export it as PNG, JPEG or TIFF."),
+    ),
+    (4, b"ftyp", mark("This looks like a video, which is not read here: export one still picture as PNG.")),
+    (
+        0,
+        b"%PDF",
+        mark("This looks like a PDF document, which is not read here: export the picture in it as PNG."),
+    ),
+    (
+        0,
+        b"GIF8",
+        mark("This looks like a GIF, which is not read here: export it as PNG, JPEG or TIFF."),
+    ),
+    (
+        8,
+        b"WEBP",
+        mark("This looks like a WebP picture, which is not read here: export it as PNG, JPEG or TIFF."),
+    ),
+    (
+        0,
+        b"BM",
+        mark("This looks like a BMP picture, which is not read here: export it as PNG, JPEG or TIFF."),
+    ),
+    (4, b"jP  ", _J2K),
+    (0, b"\xff\x4f\xff\x51", _J2K),
+    (
+        0,
+        ZIP,
+        mark("This is a ZIP archive or an Office document, not one film: choose the film in it."),
+    ),
+    (0, b"\x1f\x8b", mark("This looks like a gzip archive, which is not read here: unpack it first.")),
+    (0, b"Rar!", mark("This looks like a RAR archive, which is not read here: unpack it, or make it a ZIP.")),
+    (
+        0,
+        b"7z\xbc\xaf",
+        mark("This looks like a 7-Zip archive, which is not read here: unpack it, or make it a ZIP."),
+    ),
+    (
+        0,
+        b"<",
+        mark("This looks like a web page, an SVG or an XML file, which is not read: save the film itself."),
+    ),
 )
 
 
@@ -38,10 +77,12 @@ def file_type(data: bytes) -> FileType:
         return "TIFF"
     if _begins_as_data_set(data):
         return "DICOM"
-    for offset, magic, name, advice in _FOREIGN:
+    for offset, magic, sentence in _FOREIGN:
         if data.startswith(magic, offset):
-            raise ImageError(f"This looks like {name}, which is not read here: {advice}.")
-    raise ImageError(f"This is no PNG, JPEG, TIFF or DICOM file (it begins with {data[:8]!r}): {_EXPORT}.")
+            raise ImageError(tr(sentence))
+    raise ImageError(
+        tr("This is no PNG, JPEG, TIFF or DICOM file: export the film as PNG, JPEG, TIFF or DICOM.")
+    )
 
 
 def _begins_as_data_set(data: bytes) -> bool:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from chexmodel.errors import ImageError
+from chexmodel.language import tr
 
 MAX_BYTES: Final = 50 * 1024 * 1024
 """Largest file that is looked at, in bytes."""
@@ -19,12 +20,33 @@ MAX_SIDE: Final = 10_000
 MIN_SIDE: Final = 32
 """Shortest side in pixels that is read at all."""
 
-_ADVISED_SIDE = 224  # the networks' own input: below it they see blur, not detail
-_FLAT = 0.02  # standard deviation of a [0, 1] film; real chest films lie between 0.15 and 0.35
-
 Pixels = NDArray[np.float32]
 Grey = NDArray[np.uint8] | Pixels
 """Grey values as a file holds them: 0 to 255, or deeper ones brought to [0, 1]; brighter = denser."""
+
+View = Literal["AP", "PA", "LATERAL"]
+FileType = Literal["PNG", "JPEG", "TIFF", "DICOM"]
+
+
+class Header(BaseModel):
+    r"""What a DICOM's header says that bears on trust in the reading; None where it says nothing.
+
+    modality, body_part: codes, e.g. "DX" and "CHEST".
+    orientation: anatomical directions in which rows and columns run, e.g. "L\F" (DICOM PS3.3 C.7.6.1.1.1).
+    pixel_aspect: height over width of a pixel.
+    for_processing: the detector's raw picture, not the one meant for reading.
+    contradictory_tone: photometric interpretation and presentation LUT shape disagree on what is white.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    modality: str | None = None
+    body_part: str | None = None
+    orientation: str | None = None
+    pixel_aspect: float | None = None
+    burned_in_text: bool = False
+    for_processing: bool = False
+    contradictory_tone: bool = False
 
 
 class InputAudit(BaseModel):
@@ -33,20 +55,28 @@ class InputAudit(BaseModel):
     width, height: pixels of the decoded film, after any rotation.
     bits: depth stored in the file, per sample.
     window: the VOI LUT or window applied; view: AP, PA or LATERAL; age_years: each only if a DICOM says so.
+    frame, frames: which picture of how many was read, counted from 1.
+    header: more of a DICOM's header; None for other formats.
+    turned: the file's EXIF orientation asked for it; coloured: more than a label is.
     actions: in the order done. warnings: what the user should know before trusting the reading.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    format: Literal["PNG", "JPEG", "TIFF", "DICOM", "array"]
+    format: FileType | Literal["array"]
     width: int
     height: int
     bits: int
     photometric: str
     window: str | None = None
-    view: Literal["AP", "PA", "LATERAL"] | None = None
+    view: View | None = None
     transfer_syntax: str | None = None
     age_years: int | None = None
+    frame: int = 1
+    frames: int = 1
+    header: Header | None = None
+    turned: bool = False
+    coloured: bool = False
     actions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -72,11 +102,15 @@ class Film(NamedTuple):
 def check_bytes(count: int) -> None:
     """Raise `ImageError` for an empty file or one above `MAX_BYTES`."""
     if count == 0:
-        raise ImageError("The file is empty: export or download it again.")
+        raise ImageError(tr("The file is empty: export or download it again."))
     if count > MAX_BYTES:
         raise ImageError(
-            f"The file is {count / 2**20:.0f} MB; the limit is {MAX_BYTES // 2**20} MB: "
-            "export it as PNG or JPEG, or at a lower resolution."
+            tr(
+                "The file is {size:.0f} MB; the limit is {limit} MB: "
+                "export it as PNG or JPEG, or at a lower resolution.",
+                size=count / 2**20,
+                limit=MAX_BYTES // 2**20,
+            )
         )
 
 
@@ -84,27 +118,25 @@ def check_size(width: int, height: int) -> None:
     """Raise `ImageError` for a film too large or too small, in px. To be called before decoding."""
     if min(width, height) < MIN_SIDE:
         raise ImageError(
-            f"The picture is {width}×{height} px; a film needs at least {MIN_SIDE} px on each side: "
-            "use the original instead of a thumbnail."
+            tr(
+                "The picture is {width}×{height} px; a film needs at least {least} px on each side: "
+                "use the original instead of a thumbnail.",
+                width=width,
+                height=height,
+                least=MIN_SIDE,
+            )
         )
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise ImageError(
-            f"The picture is {width}×{height} px; the limits are {MAX_PIXELS // 10**6} million pixels and "
-            f"{MAX_SIDE} px on the longest side: reduce it and try again."
+            tr(
+                "The picture is {width}×{height} px; the limits are {millions} million pixels and "
+                "{longest} px on the longest side: reduce it and try again.",
+                width=width,
+                height=height,
+                millions=MAX_PIXELS // 10**6,
+                longest=MAX_SIDE,
+            )
         )
-
-
-def remarks(grey: Grey) -> tuple[str, ...]:
-    """Return warnings about a film (H, W) that hold whatever its format."""
-    height, width = grey.shape
-    found = []
-    if min(height, width) < _ADVISED_SIDE:
-        found.append(f"the film is only {width}×{height} px: fine detail is lost below {_ADVISED_SIDE} px")
-    step = max(1, min(height, width) // 32)  # a sparse grid tells contrast as well, at a tenth of the time
-    white = 255 if grey.dtype == np.uint8 else 1
-    if float(grey[::step, ::step].std()) < _FLAT * white:
-        found.append("the film has practically no contrast: it is blank, or its window does not fit")
-    return tuple(found)
 
 
 def white_of(maximum: float) -> int:
@@ -128,6 +160,10 @@ def as_image_error(kind: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise ImageError(
-            f"This {kind} can't be decoded ({type(error).__name__}): it is damaged, incomplete or of a rare "
-            "variant. Copy it again from its source, or export it anew as PNG or JPEG."
+            tr(
+                "This {kind} can't be decoded ({error}): it is damaged, incomplete or of a rare variant. "
+                "Copy it again from its source, or export it anew as PNG or JPEG.",
+                kind=kind,
+                error=type(error).__name__,
+            )
         ) from error

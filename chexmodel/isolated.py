@@ -16,14 +16,14 @@ TIMEOUT_S: Final = 60
 _MEMORY_BYTES: Final = 4 * 2**30
 
 
-def decode(data: bytes) -> NDArray[Any]:
-    """Return the stored values, (H, W) or (H, W, 3) integers, of a DICOM file's bytes.
+def decode(data: bytes, frame: int = 0) -> NDArray[Any]:
+    """Return the stored values, (H, W) or (H, W, 3) integers, of one frame of a DICOM file's bytes.
 
     Takes about half a second more than decoding here. Raises `RuntimeError`, or `subprocess.TimeoutExpired`
     after `TIMEOUT_S`, where the other process failed; what it printed may quote the file and is dropped.
     """
     # -P: this folder's module names must not shadow the standard library's
-    command = [sys.executable, "-P", __file__]
+    command = [sys.executable, "-P", __file__, str(frame)]
     done = subprocess.run(command, input=data, capture_output=True, timeout=TIMEOUT_S, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"the decoder ended with status {done.returncode}")
@@ -43,7 +43,8 @@ def _serve() -> None:
     except ImportError:  # not on Windows
         pass
     header = dcmread(BytesIO(sys.stdin.buffer.read()), force=True)
-    np.save(sys.stdout.buffer, pixel_array(header, decoding_plugin="gdcm"), allow_pickle=False)
+    values = pixel_array(header, index=int(sys.argv[1]), decoding_plugin="gdcm")
+    np.save(sys.stdout.buffer, values, allow_pickle=False)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,14 @@ from typing import Any
 import gdcm
 import numpy as np
 import pytest
+from dicom_files import RAMP, dataset, dicom, lut, transcoded, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydicom import Dataset, FileMetaDataset, Sequence, dcmread, dcmwrite
+from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_windowing
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
-    DigitalXRayImageStorageForPresentation,
     EncapsulatedPDFStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -20,7 +20,6 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     RLELossless,
-    generate_uid,
 )
 
 from chexmodel.dicom import read_dicom
@@ -28,68 +27,6 @@ from chexmodel.errors import ImageError
 from chexmodel.images import read
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
-RAMP = np.linspace(0, 4095, 48 * 64).astype(np.uint16).reshape(48, 64)
-
-
-def dataset(values: np.ndarray, syntax: str = ExplicitVRLittleEndian, **elements: Any) -> Dataset:
-    """A 12-bit MONOCHROME2 DX object around `values`; `elements` override or add (None removes)."""
-    ds = Dataset()
-    ds.SOPClassUID, ds.SOPInstanceUID = DigitalXRayImageStorageForPresentation, generate_uid()
-    ds.Modality, ds.PatientName, ds.PatientID = "DX", "Secret^Name", "ID-4711"
-    ds.Rows, ds.Columns = values.shape[:2]
-    ds.SamplesPerPixel = 3 if values.ndim == 3 else 1
-    if values.ndim == 3:
-        ds.PlanarConfiguration = 0
-    ds.PhotometricInterpretation = "RGB" if values.ndim == 3 else "MONOCHROME2"
-    ds.BitsAllocated = 8 * values.dtype.itemsize
-    ds.BitsStored = 8 if values.dtype.itemsize == 1 else 12
-    ds.HighBit, ds.PixelRepresentation = ds.BitsStored - 1, int(values.dtype.kind == "i")
-    order = ">" if syntax == ExplicitVRBigEndian else "<"
-    ds.PixelData = values.astype(values.dtype.newbyteorder(order)).tobytes()
-    ds["PixelData"].VR = "OB" if values.dtype.itemsize == 1 else "OW"
-    for keyword, value in elements.items():
-        if value is None:
-            delattr(ds, keyword)
-        else:
-            setattr(ds, keyword, value)
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = syntax
-    return ds
-
-
-def written(ds: Dataset) -> bytes:
-    stream = BytesIO()
-    dcmwrite(stream, ds, enforce_file_format=True)
-    return stream.getvalue()
-
-
-def dicom(values: np.ndarray = RAMP, syntax: str = ExplicitVRLittleEndian, **elements: Any) -> bytes:
-    return written(dataset(values, syntax, **elements))
-
-
-def lut(table: np.ndarray, first: int, bits: int) -> Sequence:
-    item = Dataset()
-    item.LUTDescriptor, item.LUTData = [len(table) % 65536, first, bits], table.astype("<u2").tobytes()
-    item["LUTDescriptor"].VR, item["LUTData"].VR = "US", "OW"
-    return Sequence([item])
-
-
-def transcoded(source: bytes, syntax: int, folder: Path) -> bytes:
-    """`source` recoded by GDCM."""
-    (folder / "in.dcm").write_bytes(source)
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(folder / "in.dcm"))
-    assert reader.Read()
-    change = gdcm.ImageChangeTransferSyntax()
-    change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
-    change.SetInput(reader.GetImage())
-    assert change.Change()
-    writer = gdcm.ImageWriter()
-    writer.SetFileName(str(folder / "out.dcm"))
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(change.GetOutput())
-    assert writer.Write()
-    return (folder / "out.dcm").read_bytes()
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
@@ -207,7 +144,6 @@ def test_a_file_without_preamble_or_meta_header_is_read() -> None:
 @pytest.mark.parametrize(
     ("age", "years"), [("062Y", 62), ("62", 62), ("030M", 2), ("", None), ("old", None), ("414Y", None)]
 )
-@pytest.mark.filterwarnings("ignore:Invalid value for VR")
 def test_age_with_or_without_unit(age: str, years: int | None) -> None:
     assert read(dicom(PatientAge=age)).audit.age_years == years
 
@@ -245,7 +181,7 @@ def _run_length_bomb() -> bytes:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (lambda: dicom(NumberOfFrames=2), "2 frames"),
+        (lambda: dicom(NumberOfFrames=2), "can't be decoded"),  # two are claimed, one is there
         (lambda: dicom(PixelData=None, SOPClassUID=EncapsulatedPDFStorage), "Encapsulated PDF"),
         (lambda: dicom(Rows=20000, Columns=20000), "20000×20000"),
         (lambda: dicom(Rows=None), "lacks Rows"),

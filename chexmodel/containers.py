@@ -1,0 +1,234 @@
+"""What comes as an upload → the films in it: lone files, the files of a folder, ZIP archives, studies.
+
+Nothing is written to disk, and a ZIP stays as it came: a film in it is inflated when it is asked for.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
+
+from chexmodel import dicom_header
+from chexmodel.archives import is_junk, members
+from chexmodel.dicom import no_picture
+from chexmodel.errors import ImageError
+from chexmodel.filetype import ZIP, file_type
+from chexmodel.film import FileType, View, as_image_error, check_bytes
+from chexmodel.language import tr
+from chexmodel.quality import PROJECTION
+from chexmodel.view_tables import place, views_in
+
+MAX_FILMS: Final = 200
+"""Most films that are taken at once."""
+MAX_TOTAL: Final = 4 * 2**30
+"""Most bytes that the films taken at once may be, inflated; one at a time is."""
+MAX_NESTED: Final = 200 * 2**20
+"""Most bytes of archives inside of archives, which are held inflated; deeper ones are not opened."""
+_HEAD: Final = 2**20  # bytes; nearly every header ends within, and inflating stops there
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One film of an upload.
+
+    name: path within the upload, "/" between folders. size: bytes, inflated.
+    key: tells films apart: a checksum of the upload and of the place in it; of a lone file its SHA-256.
+    view: as a DICOM's header says; else as a CheXpert table in the upload, or CheXpert's file name, does.
+    frames: pictures in it, 1 but for a multi-frame DICOM.
+    study, series: numbers from 1 by which DICOM films of one upload belong together; None for other files.
+    """
+
+    name: str
+    size: int
+    kind: FileType
+    key: str
+    view: View | None = None
+    frames: int = 1
+    study: int | None = None
+    series: int | None = None
+    modality: str | None = None
+    for_processing: bool = False
+    _load: Callable[[], bytes] = field(default=bytes, repr=False)
+
+    @property
+    def data(self) -> bytes:
+        """The film's file; inflated anew at each access if it lies in an archive.
+
+        Raises:
+            ImageError: the archive is damaged here.
+        """
+        return self._load()
+
+
+class Refusal(NamedTuple):
+    """A file of an upload that is no film, and the reason, a sentence."""
+
+    name: str
+    reason: str
+
+
+class Opened(NamedTuple):
+    """The films of an upload, in its order, and the files in it that can't be read."""
+
+    films: tuple[Entry, ...]
+    refused: tuple[Refusal, ...]
+
+
+class _File(NamedTuple):
+    """A file before it is known what it is; `read` gives its first bytes, all without an argument."""
+
+    name: str
+    key: str
+    size: int
+    read: Callable[..., bytes]
+
+
+def open_upload(name: str, data: bytes) -> Opened:
+    """Find the films in one uploaded file, a film or a ZIP; see `open_uploads`."""
+    return open_uploads([(name, data)])
+
+
+def open_uploads(files: Sequence[tuple[str, bytes]]) -> Opened:
+    """Find the films in what was uploaded: films, the files of a folder, ZIPs with folders.
+
+    Headers are looked at, pictures are not decoded. Of everything that is no film the reason is told; what
+    systems and disc writers add is passed over in silence. A table with CheXpert's columns Path and
+    Frontal/Lateral gives its films their view. At most `MAX_FILMS` films and `MAX_TOTAL` bytes are taken.
+
+    Args:
+        files: (name or path, bytes) of each; the bytes are held as long as an entry is.
+    """
+    films, refused = list[Entry](), list[Refusal]()
+    numbers: dict[str, int] = {}
+    views: dict[str, View] = {}
+    total = 0
+    for file in _files(files, refused):
+        try:
+            if file.name.lower().endswith(".csv"):
+                views |= views_in(file.read())
+                continue
+            entry = _entry(file, numbers)
+            if len(films) == MAX_FILMS:
+                raise ImageError(
+                    tr(
+                        "Only the first {most} films of an upload are taken: upload it in parts.",
+                        most=MAX_FILMS,
+                    )
+                )
+            if (total := total + entry.size) > MAX_TOTAL:
+                raise ImageError(
+                    tr(
+                        "The films of this upload are more than {most} GB, unpacked: split it.",
+                        most=MAX_TOTAL // 2**30,
+                    )
+                )
+            films.append(entry)
+        except ImageError as error:
+            refused.append(Refusal(file.name, str(error)))
+    return Opened(tuple(_with_views(films, views)), tuple(refused))
+
+
+def frontal(entries: Sequence[Entry]) -> Entry | None:
+    """Choose the frontal film of a study; None where all are lateral, or there is none.
+
+    PA before AP before unknown; pictures made for reading before raw ones; radiographs before other
+    modalities; single pictures before series; else the first.
+    """
+    order = ("PA", "AP", None)
+    candidates = [entry for entry in entries if entry.view != "LATERAL"]
+    return min(
+        candidates,
+        key=lambda entry: (
+            entry.for_processing,
+            entry.modality is not None and entry.modality not in PROJECTION,
+            order.index(entry.view) if entry.view in order else len(order),
+            entry.frames > 1,
+        ),
+        default=None,
+    )
+
+
+def _files(uploads: Sequence[tuple[str, bytes]], refused: list[Refusal]) -> Iterator[_File]:
+    """Walk through the uploads and the archives in them; those that can't be opened go to `refused`."""
+    nested = 0
+    for upload, data in uploads:
+        upload = _shown(upload)
+        digest = hashlib.sha256(data).hexdigest()
+        if not data.startswith(ZIP):
+            if not is_junk(upload):
+                yield _File(upload, digest, len(data), lambda most=None, data=data: data[:most])
+            continue
+        prefix = "" if len(uploads) == 1 else f"{upload}/"
+        for file in _unpacked(upload, data, prefix, digest, refused):
+            if not file.name.lower().endswith(".zip"):
+                yield file
+                continue
+            nested += file.size
+            try:
+                if nested > MAX_NESTED:
+                    raise ImageError(tr("The archives in this archive are too large: choose them instead."))
+                inner = file.read()
+            except ImageError as error:
+                refused.append(Refusal(file.name, str(error)))
+                continue
+            yield from _unpacked(file.name, inner, f"{file.name}/", file.key, refused)
+
+
+def _unpacked(name: str, data: bytes, prefix: str, digest: str, refused: list[Refusal]) -> Iterator[_File]:
+    try:
+        for position, member in enumerate(members(data)):
+            key = hashlib.sha256(f"{digest}/{position}".encode()).hexdigest()
+            yield _File(prefix + _shown(member.name), key, member.size, member.read)
+    except ImageError as error:
+        refused.append(Refusal(name, str(error)))
+
+
+def _shown(name: str) -> str:
+    """Return a path without what does not print: names in archives are anybody's."""
+    return "".join(letter for letter in name if letter.isprintable()) or "?"
+
+
+def _entry(file: _File, numbers: dict[str, int]) -> Entry:
+    """Tell what a file is by its first bytes; `numbers` counts studies and series by their identifiers.
+
+    Raises:
+        ImageError: it is no film.
+    """
+    check_bytes(file.size)
+    head = file.read(_HEAD)
+    kind = file_type(head)
+    entry = Entry(file.name, file.size, kind, file.key, _load=file.read)
+    if kind != "DICOM":
+        return entry
+    with as_image_error("DICOM"):
+        seen = dicom_header.peek(head)
+        if not seen.picture and file.size > len(head):
+            seen = dicom_header.peek(file.read())
+    if not seen.picture:
+        raise no_picture(seen.kind)
+    return Entry(
+        file.name,
+        file.size,
+        kind,
+        file.key,
+        view=seen.view,
+        frames=seen.frames,
+        study=_number(numbers, "study", seen.study),
+        series=_number(numbers, "series", seen.series),
+        modality=seen.facts.modality,
+        for_processing=seen.facts.for_processing,
+        _load=file.read,
+    )
+
+
+def _number(numbers: dict[str, int], level: str, uid: str) -> int | None:
+    if not uid:
+        return None
+    count = sum(known.startswith(level) for known in numbers)
+    return numbers.setdefault(f"{level} {uid}", count + 1)
+
+
+def _with_views(films: Iterable[Entry], views: dict[str, View]) -> Iterator[Entry]:
+    for entry in films:
+        named: View | None = "LATERAL" if entry.name.lower().rsplit(".", 1)[0].endswith("_lateral") else None
+        yield replace(entry, view=entry.view or views.get(place(entry.name)) or named)

@@ -1,0 +1,257 @@
+"""Uploads: lone films, folders, ZIPs with whatever lies in them, studies; limits before inflating."""
+
+import hashlib
+import io
+import warnings
+import zipfile
+from typing import Any
+
+import numpy as np
+import pytest
+from dicom_files import RAMP, dicom
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.uid import EncapsulatedPDFStorage, generate_uid
+
+from chexmodel import archives, containers, film, phantom
+from chexmodel.containers import Entry, Opened, frontal, open_upload, open_uploads
+from chexmodel.errors import ImageError
+from chexmodel.images import read
+
+PNG = phantom.png(size=64)
+
+
+def packed(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    stream = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(stream, "w", compression) as archive:
+        warnings.simplefilter("ignore")  # of names that are there twice
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return stream.getvalue()
+
+
+def names(opened: Opened) -> list[str]:
+    return [entry.name for entry in opened.films]
+
+
+def reasons(opened: Opened) -> dict[str, str]:
+    return dict(opened.refused)
+
+
+def test_a_lone_film_is_itself() -> None:
+    for data, kind in ((PNG, "PNG"), (dicom(ViewPosition="PA"), "DICOM")):
+        (entry,), refused = open_upload("film", data)
+        assert (entry.kind, entry.size, entry.frames, refused) == (kind, len(data), 1, ())
+        assert entry.data == data
+        assert entry.key == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_a_zip_of_folders_gives_its_films_without_the_junk(compression: int) -> None:
+    files = {
+        "study/": b"",
+        "study/IM000001": dicom(ViewPosition="PA"),  # no extension
+        "study\\IM000002": dicom(ViewPosition="LL"),
+        "study/film.png": PNG,
+        "DICOMDIR": dicom(PixelData=None),
+        "__MACOSX/study/._film.png": b"\0\5\x16\7",
+        "study/.DS_Store": b"Bud1",
+        "study/Thumbs.db": b"\xd0\xcf",
+        "readme.txt": b"Open the viewer.",
+        "empty.dcm": b"",
+        "report": dicom(PixelData=None, SOPClassUID=EncapsulatedPDFStorage),
+    }
+    opened = open_upload("disc.zip", packed(files, compression))
+    assert names(opened) == ["study/IM000001", "study/IM000002", "study/film.png"]
+    assert [entry.data for entry in opened.films] == list(files.values())[1:4]
+    assert [entry.view for entry in opened.films] == ["PA", "LATERAL", None]
+    assert set(reasons(opened)) == {"readme.txt", "empty.dcm", "report"}
+    assert "Encapsulated PDF" in reasons(opened)["report"]
+    assert "empty" in reasons(opened)["empty.dcm"]
+    assert len({entry.key for entry in opened.films}) == 3
+
+
+def test_a_folder_is_a_list_of_files_and_archives_open_one_level_deep() -> None:
+    inner = packed({"a.png": PNG, "deeper.zip": packed({"b.png": PNG})})
+    outer = packed({"inner.zip": inner, "c": dicom()})
+    opened = open_uploads([("folder/d.png", PNG), ("folder/.hidden", b"x"), ("out.zip", outer)])
+    assert names(opened) == ["folder/d.png", "out.zip/inner.zip/a.png", "out.zip/c"]
+    assert list(reasons(opened)) == ["out.zip/inner.zip/deeper.zip"]
+    assert opened.films[1].data == PNG
+
+
+def test_films_of_a_study_are_numbered_and_no_identifier_is_kept() -> None:
+    studies = [generate_uid(), generate_uid()]
+    series = [generate_uid() for _ in range(3)]
+    files = [
+        (f"IM{k}", dicom(StudyInstanceUID=studies[k // 2], SeriesInstanceUID=series[k])) for k in range(3)
+    ]
+    opened = open_uploads([*files, ("film.png", PNG)])
+    assert [(entry.study, entry.series) for entry in opened.films] == [(1, 1), (1, 2), (2, 3), (None, None)]
+    assert not any(uid in repr(opened.films) for uid in (*studies, *series))
+
+
+@pytest.mark.parametrize(
+    ("elements", "chosen"),
+    [
+        ([{"ViewPosition": "LL"}, {"ViewPosition": "AP"}, {"ViewPosition": "PA"}], 2),
+        ([{"ViewPosition": ""}, {"ViewPosition": "AP"}], 1),
+        ([{"ViewPosition": "PA", "PresentationIntentType": "FOR PROCESSING"}, {"ViewPosition": "PA"}], 1),
+        ([{"Modality": "CT"}, {"ViewPosition": "AP"}], 1),
+        ([{"NumberOfFrames": 3}, {}], 1),
+        ([{"ViewPosition": "PA"}, {"ViewPosition": "PA"}], 0),
+        ([{"ViewPosition": "LL"}, {"ViewPosition": "RL"}], None),
+        ([], None),
+    ],
+)
+def test_the_frontal_film_of_a_study_is_chosen(elements: list[dict[str, Any]], chosen: int | None) -> None:
+    films = open_uploads([(str(k), dicom(**some)) for k, some in enumerate(elements)]).films
+    assert len(films) == len(elements)
+    assert frontal(films) is (None if chosen is None else films[chosen])
+
+
+def test_views_come_from_a_table_and_from_chexperts_names() -> None:
+    table = (
+        "Path,Sex,Age,Frontal/Lateral,AP/PA\n"
+        "CheXpert-v1.0-small/train/patient1/study1/view1_frontal.jpg,Male,50,Frontal,AP\n"
+        "CheXpert-v1.0-small/train/patient1/study1/view2_frontal.jpg,Male,50,Frontal,\n"
+        "CheXpert-v1.0-small/train/patient1/study1/other.jpg,Male,50,Lateral,\n"
+    )
+    place = "small/train/patient1/study1"
+    files = {
+        f"{place}/view1_frontal.jpg": PNG,
+        f"{place}/view2_frontal.jpg": PNG,
+        f"{place}/view3_lateral.jpg": PNG,
+        f"{place}/other.jpg": PNG,
+        "small/train.csv": table.encode(),
+        "scores.csv": b"a,b\n1,2\n",
+    }
+    opened = open_upload("small.zip", packed(files))
+    assert [entry.view for entry in opened.films] == ["AP", None, "LATERAL", "LATERAL"]
+    assert list(reasons(opened)) == ["scores.csv"]
+
+
+def test_only_so_many_films_and_bytes_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = packed({f"{k:03}.png": PNG for k in range(203)})
+    opened = open_upload("many.zip", many)
+    assert len(opened.films) == 200
+    assert list(reasons(opened)) == ["200.png", "201.png", "202.png"]
+    assert "first 200" in reasons(opened)["200.png"]
+    monkeypatch.setattr(containers, "MAX_TOTAL", int(2.5 * len(PNG)))
+    opened = open_upload("many.zip", packed({f"{k}.png": PNG for k in range(4)}))
+    assert names(opened) == ["0.png", "1.png"]
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 3)
+    assert "lists 4 files" in reasons(open_upload("x", packed({str(k): PNG for k in range(4)})))["x"]
+    monkeypatch.setattr(containers, "MAX_NESTED", 10)
+    opened = open_upload("out.zip", packed({"in.zip": packed({"a.png": PNG})}))
+    assert "too large" in reasons(opened)["in.zip"]
+
+
+def test_a_bomb_is_refused_before_anything_is_inflated(monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = packed({"bomb.png": bytes(film.MAX_BYTES + 1), "nested.zip": bytes(film.MAX_BYTES + 1)})
+    assert len(bomb) < 2**20
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("inflated")
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", never)
+    opened = open_upload("bomb.zip", bomb)
+    assert not opened.films
+    assert all("the limit is 50 MB" in reason for reason in reasons(opened).values())
+    assert len(opened.refused) == 2
+
+
+@pytest.mark.parametrize("declared", [5000, 2 * 2**20])
+def test_a_size_that_lies_inflates_no_more_than_it_declares(declared: int) -> None:
+    large = PNG + bytes(5 * 2**20)
+    honest = packed({"film.png": large})
+    lying = honest.replace(len(large).to_bytes(4, "little"), declared.to_bytes(4, "little"))
+    opened = open_upload("lying.zip", lying)
+    if declared < 2**20:  # the first look sees it
+        assert "damaged here" in reasons(opened)["film.png"]
+        return
+    assert opened.films[0].size == declared
+    with pytest.raises(ImageError, match="archive is damaged here"):
+        _ = opened.films[0].data
+
+
+def encrypted() -> bytes:
+    """The flag of encryption, as in the two headers of the one file."""
+    data = bytearray(packed({"film.png": PNG}))
+    data[6] |= 1
+    data[data.rindex(b"PK\1\2") + 8] |= 1
+    return bytes(data)
+
+
+def other_compression() -> bytes:
+    data = bytearray(packed({"film.png": PNG}))
+    data[8] = 9  # Deflate64
+    data[data.rindex(b"PK\1\2") + 10] = 9
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "where", "message"),
+    [
+        (encrypted(), "film.png", "encrypted"),
+        (other_compression(), "film.png", "compressed in a way"),
+        (packed({"film.png": PNG})[:-40], "x", "damaged or incomplete"),
+        (packed({"[Content_Types].xml": b"<Types/>", "word/document.xml": b"<w/>"}), "x", "Office"),
+        (b"Dear colleague", "x", "no PNG, JPEG, TIFF or DICOM"),
+        (b"", "x", "empty"),
+    ],
+)
+def test_what_can_not_be_opened_is_refused_with_its_reason(data: bytes, where: str, message: str) -> None:
+    opened = open_upload("x", data)
+    assert not opened.films
+    assert list(reasons(opened)) == [where]
+    assert message in reasons(opened)[where]
+
+
+def test_a_header_longer_than_the_first_look_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "_HEAD", 300)
+    (entry,), _ = open_upload("x.zip", packed({"film": dicom(ViewPosition="PA")}))
+    assert entry.view == "PA"
+    np.testing.assert_array_equal(read(entry.data).pixels, read(dicom()).pixels)
+
+
+def test_only_the_beginning_of_a_film_in_an_archive_is_inflated_to_list_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+    inflate = archives.Member.read
+    monkeypatch.setattr(
+        archives.Member, "read", lambda self, most=None: asked.append(most) or inflate(self, most)
+    )
+    (entry,), _ = open_upload("x.zip", packed({"film": dicom()}))
+    assert asked == [2**20]
+    assert entry.data == entry.data
+    assert asked == [2**20, None, None]
+
+
+def test_names_are_shown_without_what_does_not_print() -> None:
+    opened = open_upload("x.zip", packed({"a\x1b[31m\n.png": PNG, "../../etc/film.png": PNG}))
+    assert names(opened)[0] == "a[31m.png"
+
+
+def test_an_entry_shows_no_bytes() -> None:
+    entry: Entry = open_upload("x.png", PNG).films[0]
+    assert len(repr(entry)) < 400
+
+
+SAMPLES = [packed({"a.png": PNG, "b": dicom(RAMP[:40, :40])}), packed({"in.zip": packed({"a.png": PNG})})]
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_damaged_archives_give_films_or_reasons(data: st.DataObject) -> None:
+    damaged = bytearray(data.draw(st.sampled_from(SAMPLES)))
+    places = st.integers(0, len(damaged) - 1) | st.integers(max(0, len(damaged) - 200), len(damaged) - 1)
+    for at, value in data.draw(st.lists(st.tuples(places, st.integers(0, 255)), max_size=8)):
+        damaged[at] = value
+    for entry in open_upload("x.zip", bytes(damaged[: data.draw(st.integers(1, len(damaged)))])).films:
+        try:
+            assert len(entry.data) <= entry.size
+        except ImageError:
+            continue
