@@ -26,6 +26,7 @@ __all__ = [
     "paint",
     "palette",
     "relative_map",
+    "signed_palette",
     "strength",
 ]
 
@@ -182,4 +183,17 @@ def palette() -> NDArray[np.float32]:
 
     # The darkest third of inferno is black on a dark film: start where it shows.
     colours: NDArray[np.float32] = colormaps["inferno"](np.linspace(0.3, 1.0, 256))[:, :3].astype(np.float32)
+    return colours
+
+
+@cache
+def signed_palette() -> NDArray[np.float32]:
+    """Colours from full evidence against (0) to full evidence for (255), (256, 3) in [0, 1].
+
+    Berlin (Crameri F. et al., Nature Communications 2020), perceptually uniform on both sides of a dark
+    middle, where a map is transparent anyway.
+    """
+    from matplotlib import colormaps
+
+    colours: NDArray[np.float32] = colormaps["berlin"](np.linspace(0.0, 1.0, 256))[:, :3].astype(np.float32)
     return colours

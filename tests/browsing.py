@@ -23,17 +23,17 @@ WAIT = 60_000  # ms; a cold start loads torch
 
 
 @contextmanager
-def started(runs: Path) -> Iterator[str]:
-    """Start the app on a free port of this machine, with the shipped models and those of `runs`."""
+def started(runs: Path, script: Path = ROOT / "app.py") -> Iterator[str]:
+    """Start the app, or another script, on a free port, with the shipped models and those of `runs`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = ["--server.headless=true", f"--server.port={port}", "--server.address=127.0.0.1"]
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), *options]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), *options]
     server = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=os.environ | {"CHEXMODEL_RUNS": str(runs)},
+        env=os.environ | {"CHEXMODEL_RUNS": str(runs), "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

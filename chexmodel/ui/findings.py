@@ -1,12 +1,190 @@
-"""The findings of a reading as a ranked list of bars; pure text in, text out."""
+"""The findings of a reading in words and numbers, as the viewer lists them: above threshold first."""
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from html import escape
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
+from chexmodel.bundle import Bundle
 from chexmodel.calibration import Calibration
+from chexmodel.explain import EXACT, Method
+from chexmodel.language import number, tr
+from chexmodel.localisation_words import UNSEEN, trust
 from chexmodel.predictor import Prediction
+from chexmodel.scores import ObservationScore, interval
+from chexmodel.thresholds import Threshold
+
+State = Literal["above", "indeterminate", "below", "untrained"]
+ORDER: Final[tuple[State, ...]] = ("above", "indeterminate", "below", "untrained")
+"""How the list is sorted; those below threshold and those not trained are folded."""
+
+_SMALL: Final = 0.1  # below it two decimals would write a score and its threshold alike
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of the list; numbers in [0, 1], NaN where undefined; words in the language in use.
+
+    observation: one of the 14, the key of its map. name: what it is called.
+    state: "above" is at or above the threshold; "indeterminate" within its band, whichever side.
+    band: the 95 % interval of the threshold; NaN where that is a default.
+    said: the score in words. side: where it lies. operating: sensitivity and specificity of the threshold.
+    remarks: what to know of score and threshold. where: position of the map's peak, "" where not told.
+    caption: how well such a map marks the finding, as measured, or that nobody measured.
+    """
+
+    observation: str
+    name: str
+    state: State
+    score: float
+    threshold: float
+    band: tuple[float, float]
+    said: str
+    side: str
+    operating: str = ""
+    remarks: tuple[str, ...] = ()
+    where: str = ""
+    caption: str = ""
+
+
+def findings(
+    prediction: Prediction,
+    bundle: Bundle,
+    *,
+    method: Method = EXACT,
+    where: Mapping[str, str] | None = None,
+) -> list[Finding]:
+    """List the 14 observations of a reading: above threshold first, then indeterminate, then the rest.
+
+    Sensitivity and specificity are those of the test films where the bundle was judged with these weights
+    and thresholds, else those of the films that set the threshold, which is said.
+
+    Args:
+        prediction: of the film.
+        bundle: that made it.
+        method: of the maps, for the captions.
+        where: observation → position of its map's peak in words.
+
+    Returns:
+        14 findings; within a state the highest score first.
+
+    Raises:
+        BundleError: a file of the bundle is damaged.
+    """
+    judged = _test_scores(bundle)
+    localisation = bundle.localisation()
+    caution = bundle.manifest.origin.caution if bundle.manifest.origin else UNSEEN
+    rows = []
+    for k, observation in enumerate(prediction.observations):
+        name = tr(observation)
+        if observation in prediction.not_trained:
+            rows.append(_untrained(observation, prediction.not_trained[observation]))
+            continue
+        point, score = bundle.thresholds[k], float(prediction.probabilities[k])
+        state = _state(bool(prediction.decisions[k]), prediction.indeterminate[k])
+        low, high = (float(edge) for edge in prediction.bands[k])
+        spec = ".3f" if point.value < _SMALL else ".2f"
+        measured = trust(localisation, observation, method, caution=caution)
+        rows.append(
+            Finding(
+                observation=observation,
+                name=name,
+                state=state,
+                score=score,
+                threshold=point.value,
+                band=(low, high),
+                said=tr("score for {name}: {score}", name=name, score=number(score, spec)),
+                side=_side(state, point.value, (low, high), spec),
+                operating=_operating(point, judged.get(observation)),
+                remarks=_remarks(point, bundle.calibrations[k]),
+                where=(where or {}).get(observation, ""),
+                caption=tr(
+                    "How well {method} marks {name}: {measured}", method=method, name=name, measured=measured
+                ),
+            )
+        )
+    return sorted(
+        rows, key=lambda row: (ORDER.index(row.state), 0.0 if math.isnan(row.score) else -row.score)
+    )
+
+
+def _untrained(observation: str, reason: str) -> Finding:
+    return Finding(
+        observation=observation,
+        name=tr(observation),
+        state="untrained",
+        score=math.nan,
+        threshold=math.nan,
+        band=(math.nan, math.nan),
+        said="",
+        side=tr("not trained in this model"),
+        remarks=(reason,),
+    )
+
+
+def _state(called: bool, indeterminate: bool) -> State:
+    return "indeterminate" if indeterminate else "above" if called else "below"
+
+
+def _side(state: State, threshold: float, band: tuple[float, float], spec: str) -> str:
+    if state == "indeterminate":
+        low, high = (number(edge, spec) for edge in band)
+        return tr("indeterminate ({low}–{high})", low=low, high=high)
+    value = number(threshold, spec)
+    if state == "above":
+        return tr("at or above threshold {value}", value=value)
+    return tr("below threshold {value}", value=value)
+
+
+def _test_scores(bundle: Bundle) -> dict[str, ObservationScore]:
+    """Scores of the test split by observation; none where it was not judged as it is now."""
+    if not (bundle.path / "metrics.json").is_file():
+        return {}
+    metrics = bundle.metrics()
+    if metrics.weights_sha256 != bundle.manifest.weights_sha256 or "test" not in metrics.splits:
+        return {}
+    both = zip(metrics.splits["test"].scores, bundle.thresholds, strict=True)
+    return {score.observation: score for score, point in both if score.threshold == point.value}
+
+
+def _operating(point: Threshold, judged: ObservationScore | None) -> str:
+    if judged is not None:
+        counts = {"positives": judged.positives, "negatives": judged.negatives}
+        if math.isnan(judged.recall.value) and math.isnan(judged.specificity.value):
+            return tr(
+                "Sensitivity and specificity undefined: {positives} test films with it, {negatives} without.",
+                **counts,
+            )
+        return tr(
+            "Sensitivity {sensitivity}, specificity {specificity}; test films: {positives} with it, "
+            "{negatives} without.",
+            sensitivity=interval(judged.recall),
+            specificity=interval(judged.specificity),
+            **counts,
+        )
+    if math.isnan(point.sensitivity.value):
+        return tr("Sensitivity and specificity not measured.")
+    return tr(
+        "Sensitivity {sensitivity}, specificity {specificity} on the films that set the threshold, which "
+        "flatters it: {positives} with it, {negatives} without.",
+        sensitivity=interval(point.sensitivity),
+        specificity=interval(point.specificity),
+        positives=point.positives,
+        negatives=point.negatives,
+    )
+
+
+def _remarks(point: Threshold, calibration: Calibration) -> tuple[str, ...]:
+    said = []
+    if calibration.reason is not None:
+        said.append(tr("Uncalibrated, compares with no other score: {reason}.", reason=calibration.reason))
+    if point.reason is not None:
+        said.append(tr("The threshold is a default: {reason}.", reason=point.reason))
+    return tuple(said)
+
 
 STYLE: Final = """<style>
 .cx-findings{display:flex;flex-direction:column;gap:.55rem}

@@ -1,0 +1,80 @@
+"""A page with the viewer alone, for the browser: drawn films, made-up maps and findings, a rerun at hand."""
+
+import math
+
+import numpy as np
+import streamlit as st
+
+from chexmodel import phantom
+from chexmodel.explain import strength
+from chexmodel.labels import OBSERVATIONS
+from chexmodel.ui.findings import Finding, State
+from chexmodel.ui.viewer import Pane, viewer
+
+STATES: tuple[State, ...] = ("above", "above", "indeterminate", *["below"] * 8, *["untrained"] * 3)
+OPERATING = "Sensitivity 0.80 (0.65–0.92), specificity 0.90 (0.84–0.95); test films: 24 with it, 132 without."
+WIDTH = 600
+"""Of the films, px; the current one is deep, the prior has 8 bits."""
+
+
+def current() -> np.ndarray:
+    """(480, 600) float32 in [0, 1]: wider than high, so that the padding of the maps is seen to be there."""
+    return (phantom.draw(size=WIDTH)[60:540] / 65535).astype(np.float32)
+
+
+def prior() -> np.ndarray:
+    """(600, 480) uint8."""
+    return (phantom.draw(size=WIDTH, seed=1)[:, 60:540] >> 8).astype(np.uint8)
+
+
+def maps(seed: int) -> dict[str, np.ndarray]:
+    """Smooth, signed maps of those observations that count as trained."""
+    rng = np.random.default_rng(seed)
+    return {name: rng.normal(size=(7, 7)).astype(np.float32) for name in OBSERVATIONS[:11]}
+
+
+def rows() -> list[Finding]:
+    made = []
+    for k, (name, state) in enumerate(zip(OBSERVATIONS, STATES, strict=True)):
+        trained = state != "untrained"
+        score = 0.95 - 0.07 * k if trained else math.nan
+        threshold = {"above": score - 0.2, "indeterminate": score + 0.03, "below": score + 0.3}.get(
+            state, math.nan
+        )
+        made.append(
+            Finding(
+                observation=name,
+                name=name,
+                state=state,
+                score=score,
+                threshold=threshold,
+                band=(threshold - 0.08, threshold + 0.1) if k % 4 else (math.nan, math.nan),
+                said=f"score for {name}: {score:.2f}" if trained else "",
+                side=f"{state} {threshold:.2f}" if trained else "not trained in this model",
+                operating=OPERATING if trained else "",
+                where="middle third of the picture, viewer's left" if trained else "",
+                caption=f"How well Grad-CAM marks {name}: not measured.",
+            )
+        )
+    return made
+
+
+def page() -> None:
+    st.set_page_config(page_title="Viewer", layout="wide")
+    st.title("Viewer")
+    st.session_state["runs"] = st.session_state.get("runs", 0) + 1
+    st.text(f"runs: {st.session_state['runs']}")
+    left, middle, right, _ = st.columns([1, 1, 1, 3])
+    left.button("Rerun")
+    read = middle.toggle("Read", value=True)
+    compared = right.toggle("Prior")
+    grids = maps(0)
+    scale = strength(np.stack(list(grids.values())))
+    panes = [Pane("Film", current(), grids, scale, rows()) if read else Pane("Film", current())]
+    if compared:
+        panes.append(Pane("Prior film", prior(), maps(1), scale, rows()[:5], insisted=True))
+    viewer(panes, key="reading", unit="raw log-odds", height=620)
+
+
+if __name__ == "__main__":
+    page()
