@@ -15,7 +15,7 @@ from chexmodel.bundle import Bundle
 from chexmodel.calibration import probabilities
 from chexmodel.errors import ChexError
 from chexmodel.explain import EXACT, Method, class_activation_maps, paint, relative_map, strength
-from chexmodel.geometry import to_film
+from chexmodel.geometry import to_film, to_square8
 from chexmodel.images import InputAudit, Source
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.network import Network
@@ -55,6 +55,7 @@ class Prediction:
     warnings: tuple[str, ...]
     _network: Network = field(repr=False)
     _input: torch.Tensor = field(repr=False)
+    _square: torch.Tensor = field(repr=False)
     gate: None = None
     observations: tuple[str, ...] = OBSERVATIONS
 
@@ -78,15 +79,30 @@ class Prediction:
         Raises:
             ChexError: unknown or untrained observation, unknown method.
         """
+        grid = torch.from_numpy(self.grid(observation, method=method))
+        heat: NDArray[np.float32] = to_film(grid, self.film.shape).numpy()
+        return heat
+
+    def grid(self, observation: str, *, method: Method = EXACT) -> NDArray[np.float32]:
+        """Map of one observation over the padded square, as `heat` brings it to the film.
+
+        Returns:
+            (h, w): the network's own cells for "Grad-CAM", the input's pixels for the others; units as `heat`.
+
+        Raises:
+            ChexError: as `heat`.
+        """
         index = self._index(observation)
         if method not in explain.METHODS:
             raise ChexError(f"there is no method {method!r}: choose one of {', '.join(explain.METHODS)}")
         if method == EXACT:
-            grid = torch.from_numpy(self.heatmaps[index])
-        else:
-            grid = relative_map(self._network, self._input, index, method=method)
-        heat: NDArray[np.float32] = to_film(grid, self.film.shape).numpy()
-        return heat
+            return self.heatmaps[index]
+        grid: NDArray[np.float32] = relative_map(self._network, self._input, index, method=method).numpy()
+        return grid
+
+    def network_input(self) -> NDArray[np.uint8]:
+        """The picture that the network was given, (S, S): the film in its square, at 8 bits."""
+        return self._square.numpy().copy()
 
     def overlay(self, observation: str, alpha: float = 0.5, *, method: Method = EXACT) -> Image.Image:
         """Paint a map over the film at the film's own size.
@@ -167,19 +183,22 @@ class Predictor:
         """
         return cls(bundle.load(path))
 
-    def predict(self, image: Source) -> Prediction:
+    def predict(self, image: Source, *, frame: int = 0) -> Prediction:
         """Read one film in one forward pass.
 
         Args:
             image: bytes or path of a PNG, JPEG, TIFF or DICOM file, or an array (H, W): uint8, uint16, or
                 float in [0, 1], brighter = denser.
+            frame: which picture of a multi-frame DICOM, from 0.
 
         Raises:
             ImageError: the film can't be read.
         """
-        film = images.read(image)
+        film = images.read(image, frame=frame)
         network = self.bundle.network
-        tensor = self.bundle.manifest.preprocessing.tensor(film.pixels)
+        preprocessing = self.bundle.manifest.preprocessing
+        square = to_square8(film.pixels, preprocessing.size)
+        tensor = preprocessing.normalise(square)
         with torch.inference_mode():
             scores, features = network(tensor.unsqueeze(0))
             maps = class_activation_maps(features, network.head.weight)[0]
@@ -202,6 +221,7 @@ class Predictor:
             warnings=(*film.audit.warnings, *self.stale(), NO_GATE),
             _network=network,
             _input=tensor,
+            _square=square,
         )
 
     def stale(self) -> tuple[str, ...]:
