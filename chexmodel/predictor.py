@@ -96,7 +96,8 @@ class Prediction:
         if method not in explain.METHODS:
             raise ChexError(f"there is no method {method!r}: choose one of {', '.join(explain.METHODS)}")
         if method == EXACT:
-            return self.heatmaps[index]
+            exact: NDArray[np.float32] = self.heatmaps[index]
+            return exact
         grid: NDArray[np.float32] = relative_map(self._network, self._input, index, method=method).numpy()
         return grid
 
