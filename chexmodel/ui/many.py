@@ -1,0 +1,227 @@
+"""Many films at once: read one after another, in a table to sort, to open and to take along.
+
+What is read stays in this session alone. A click while films are read interrupts the script between two of
+them and starts it anew: each result is therefore stored as it comes, and reading goes on with what is left.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+import streamlit as st
+
+from chexmodel.batch import (
+    OVERLAY_SIDE,
+    Result,
+    overlays,
+    read_films,
+    seconds_left,
+    to_csv,
+    zipped,
+)
+from chexmodel.containers import Entry, Refusal
+from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import current, tr, trn
+from chexmodel.predictor import Predictor
+from chexmodel.ui.components import guard
+from chexmodel.ui.many_table import table
+
+Results = dict[tuple[str, str, str], Result]
+"""(film, model's weights, language) → result."""
+
+_RESULTS: Final = "many-results"
+_READING: Final = "many-reading"
+_PICKED: Final = "many-picked"
+_TABLE: Final = "many-table"
+_ARCHIVE: Final = "many-archive"
+_ROW: Final = 64  # px
+
+
+def many(predictor: Predictor, entries: Sequence[Entry], refused: Sequence[Refusal] = ()) -> Entry | None:
+    """Draw the page of many films.
+
+    Args:
+        predictor: reads them.
+        entries: the films of an upload.
+        refused: what in the upload is no film, shown and exported with the reason.
+
+    Returns:
+        The film that the reader chose to open, in the one run after the choice; else None.
+    """
+    results = _kept(entries)
+    done = [results[key] for entry in entries if (key := _key(predictor, entry)) in results]
+    left = [entry for entry in entries if _key(predictor, entry) not in results]
+    reading = bool(left) and st.session_state.get(_READING, False)
+    place = st.container()
+    with place:
+        _controls(done, left, reading=reading)
+    opened = _table(entries, {result.entry.key: result for result in done}, refused)
+    if done and not reading:
+        _downloads(predictor, done, refused)
+    if reading and opened is None:
+        with place:
+            _read(predictor, left, done, results)
+    return opened
+
+
+def _key(predictor: Predictor, entry: Entry) -> tuple[str, str, str]:
+    return entry.key, predictor.bundle.manifest.weights_sha256, current()
+
+
+def _kept(entries: Sequence[Entry]) -> Results:
+    """Return this session's results of the films on the page; those of films that left it are dropped."""
+    films = {entry.key for entry in entries}
+    results: Results = st.session_state.get(_RESULTS, {})
+    results = {key: result for key, result in results.items() if key[0] in films}
+    st.session_state[_RESULTS] = results
+    return results
+
+
+def _controls(done: list[Result], left: list[Entry], *, reading: bool) -> None:
+    if reading:
+        st.button(
+            tr("Cancel (keeps what is read)"),
+            on_click=_set_reading,
+            args=(False,),
+            icon=":material/stop_circle:",
+        )
+        return
+    if not left:
+        st.caption(trn("{n} film is done.", "All {n} films are done.", len(done)))
+        return
+    label = (
+        trn("Read the remaining film", "Read the remaining {n} films", len(left))
+        if done
+        else trn("Read the film", "Read all {n} films", len(left))
+    )
+    st.button(label, on_click=_set_reading, args=(True,), type="primary", icon=":material/play_circle:")
+
+
+def _set_reading(value: bool) -> None:
+    st.session_state[_READING] = value
+
+
+def _read(predictor: Predictor, left: list[Entry], done: list[Result], results: Results) -> None:
+    total = len(left) + len(done)
+    bar = st.progress(len(done) / total, text=_progress_words(done, len(left)))
+    for result in read_films(predictor, left):
+        results[_key(predictor, result.entry)] = result  # before anything that a click may interrupt
+        done.append(result)
+        bar.progress(len(done) / total, text=_progress_words(done, total - len(done)))
+    _set_reading(False)
+    st.rerun()
+
+
+def _progress_words(done: list[Result], left: int) -> str:
+    seconds = seconds_left(done, left)
+    if np.isnan(seconds):
+        return tr("{done} of {total} films", done=len(done), total=len(done) + left)
+    if seconds < 60:
+        return tr(
+            "{done} of {total} films, about {seconds:.0f} s left",
+            done=len(done),
+            total=len(done) + left,
+            seconds=seconds,
+        )
+    return tr(
+        "{done} of {total} films, about {minutes:.0f} min left",
+        done=len(done),
+        total=len(done) + left,
+        minutes=seconds / 60,
+    )
+
+
+def _table(entries: Sequence[Entry], results: dict[str, Result], refused: Sequence[Refusal]) -> Entry | None:
+    finding = st.selectbox(
+        tr("Score in the table, to sort by"), OBSERVATIONS, format_func=tr, key="many-finding"
+    )
+    frame = table(entries, results, refused, finding=finding)
+    chosen = st.dataframe(
+        frame,
+        hide_index=True,
+        row_height=_ROW,
+        height="content" if len(frame) <= 8 else 9 * _ROW,
+        column_config={
+            "picture": st.column_config.ImageColumn(tr("Film"), width="small"),
+            "name": st.column_config.TextColumn(tr("File")),
+            "status": st.column_config.TextColumn(tr("Status"), width="small"),
+            "score": st.column_config.NumberColumn(tr("Score for {name}", name=tr(finding)), format="%.2f"),
+            "called": st.column_config.TextColumn(tr("At or above threshold")),
+            "indeterminate": st.column_config.TextColumn(tr("Indeterminate")),
+            "remarks": st.column_config.TextColumn(tr("Reason or warnings"), width="large"),
+        },
+        placeholder="—",
+        on_select="rerun",
+        selection_mode="single-row",
+        key=_TABLE,
+    )
+    st.caption(
+        tr(
+            "Click a heading to sort. Open a film by the box at the left of its row (with the keyboard: "
+            "arrow keys, then Shift and Space), or choose it here:"
+        )
+    )
+    place, button = st.columns([4, 1], vertical_alignment="bottom")
+    named = place.selectbox(
+        tr("Film to open"), range(len(entries)), format_func=lambda k: entries[k].name, key="many-open"
+    )
+    if button.button(tr("Open"), disabled=named is None, width="stretch") and named is not None:
+        return entries[named]
+    return _newly_picked(entries, chosen["selection"]["rows"])
+
+
+def _newly_picked(entries: Sequence[Entry], rows: Sequence[int]) -> Entry | None:
+    """Return the film of a row in the run after it was picked; a selection stays in its widget for good."""
+    picked = entries[rows[0]] if rows and rows[0] < len(entries) else None
+    key = None if picked is None else picked.key
+    before, st.session_state[_PICKED] = st.session_state.get(_PICKED), key
+    return picked if key != before else None
+
+
+def _downloads(predictor: Predictor, done: list[Result], refused: Sequence[Refusal]) -> None:
+    left, right = st.columns(2, vertical_alignment="bottom")
+    left.download_button(
+        tr("All findings (CSV)"),
+        lambda: to_csv(done, refused, predictor),
+        file_name="films.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        width="stretch",
+    )
+    trained = [name for name in OBSERVATIONS if name not in predictor.bundle.manifest.not_trained]
+    finding = left.selectbox(
+        tr("Overlays of"),
+        [None, *trained],
+        format_func=lambda name: tr("findings at or above threshold") if name is None else tr(name),
+        help=tr("At most {side} px a side; only of films that were read.", side=OVERLAY_SIDE),
+    )
+    state = (finding, *(_key(predictor, result.entry) for result in done))
+    kept = st.session_state.get(_ARCHIVE)
+    if kept is None or kept[0] != state:
+        if not right.button(tr("Make the overlays"), icon=":material/layers:", width="stretch"):
+            return
+        with guard():
+            kept = st.session_state[_ARCHIVE] = (state, _archive(predictor, done, finding))
+            st.rerun()
+        return
+    right.download_button(
+        tr("Overlays (ZIP)"),
+        kept[1],
+        file_name="overlays.zip",
+        mime="application/zip",
+        icon=":material/download:",
+        on_click="ignore",
+        width="stretch",
+    )
+
+
+def _archive(predictor: Predictor, done: list[Result], finding: str | None) -> bytes:
+    bar = st.progress(0.0, text=tr("Painting the overlays …"))
+
+    def told() -> Iterator[list[tuple[str, bytes]]]:
+        for count, some in enumerate(overlays(predictor, done, finding=finding), 1):
+            bar.progress(count / len(done), text=tr("Painting the overlays …"))
+            yield some
+
+    return zipped(told())

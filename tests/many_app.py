@@ -1,0 +1,31 @@
+"""The page of many films alone, for its tests: films from a folder, a model that takes its time."""
+
+import os
+import time
+from pathlib import Path
+
+import streamlit as st
+
+from chexmodel.containers import open_uploads
+from chexmodel.predictor import Prediction, Predictor
+from chexmodel.ui.many import many
+
+
+class Slow(Predictor):
+    """A reader that takes as long as the test asks."""
+
+    def predict(self, *arguments: object, **options: object) -> Prediction:
+        time.sleep(float(os.environ.get("CHEXMODEL_TEST_SLOWNESS", "0")))
+        return super().predict(*arguments, **options)
+
+
+@st.cache_resource
+def _predictor() -> Slow:
+    return Slow.from_bundle(os.environ["CHEXMODEL_TEST_BUNDLE"])
+
+
+folder = Path(os.environ["CHEXMODEL_TEST_FILMS"])
+upload = open_uploads([(file.name, file.read_bytes()) for file in sorted(folder.iterdir())])
+opened = many(_predictor(), upload.films, upload.refused)
+if opened is not None:
+    st.markdown(f"opened: {opened.name}")
