@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chexmodel import reasons
 from chexmodel.draws import averages, draw, estimate
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
@@ -126,9 +127,13 @@ def compare(
             for model, drawn in zip(names, (first, second), strict=True)
             if np.isnan(drawn.probs[:, k]).all()
         ]
-        undefined = f"not trained in {' and '.join(untrained)}" if untrained else None
+        undefined = None
+        if len(untrained) == 2:
+            undefined = reasons.UNTRAINED_IN_BOTH.format(first=untrained[0], second=untrained[1])
+        elif untrained:
+            undefined = reasons.UNTRAINED_IN_ONE.format(model=untrained[0])
         if not untrained and 0 in (positives, negatives):
-            undefined = f"{positives} positives and {negatives} negatives among these films"
+            undefined = reasons.ONE_CLASS.format(positives=positives, negatives=negatives)
         found = {metric: estimate(gains[k][metric]) for metric in METRICS}
         observations.append(Difference(name, positives, negatives, found, undefined))
     equivalent = equivalent_groups(first.targets)

@@ -16,6 +16,7 @@ from chexmodel.bootstrap import draw_weights
 from chexmodel.draws import estimate
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.methods import METHODS, Method
+from chexmodel.reasons import NO_CUTOFF
 from chexmodel.scores import Estimate
 
 Baseline = Literal["image centre", "mean box"]
@@ -191,9 +192,7 @@ def _scores(
                 overlapping=estimate(drawn.overlapping),
                 hit_margin=_margin(drawn.hit, {base: draws[base].hit for base in against}),
                 iou_margin=_margin(drawn.iou, {base: draws[base].iou for base in against}),
-                undefined=f"for {unknown} films no film of another patient gives a cut-off"
-                if unknown
-                else None,
+                undefined=NO_CUTOFF.format(films=unknown) if unknown else None,
             )
         )
     return scores

@@ -14,6 +14,7 @@ from chexmodel.draws import Draws, draw, estimate
 from chexmodel.grouping import Grouping
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.metrics import equivalent_groups, partition
+from chexmodel.reasons import FEW_NEGATIVES, FEW_POSITIVES, NOT_TRAINED
 from chexmodel.subgroup_scores import Column, Gap, Group, GroupScore, Mean, Subgroups
 
 METRICS: Final[dict[str, str]] = {
@@ -128,7 +129,7 @@ def _score(draws: Draws, k: int, ids: NDArray[np.object_]) -> tuple[GroupScore, 
     for metric in METRICS:
         if metric not in draws.metrics[k]:
             continue
-        reason = "not trained in this model" if untrained else _too_few(metric, positives, negatives)
+        reason = NOT_TRAINED if untrained else _too_few(metric, positives, negatives)
         if reason is None:
             found[metric] = draws.metrics[k][metric]
         else:
@@ -147,10 +148,10 @@ def _score(draws: Draws, k: int, ids: NDArray[np.object_]) -> tuple[GroupScore, 
 
 def _too_few(metric: str, positives: int, negatives: int) -> str | None:
     if positives < MIN_CLASS:
-        return f"fewer than {MIN_CLASS} positives"
+        return FEW_POSITIVES.format(least=MIN_CLASS)
     # Sensitivity is of the positives alone; but of one class nothing is computed, nor is it.
     if negatives == 0 or (negatives < MIN_CLASS and metric != "recall"):
-        return f"fewer than {MIN_CLASS} negatives"
+        return FEW_NEGATIVES.format(least=MIN_CLASS)
     return None
 
 
