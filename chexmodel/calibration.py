@@ -14,9 +14,18 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from chexmodel import reasons
 from chexmodel.fitting import Provenance, samples
+from chexmodel.language import mark
 
 CalibrationMethod = Literal["temperature", "platt", "isotonic"]
 Line = Literal["temperature", "platt"]
+
+METHOD_WORDS: Final = {
+    "temperature": mark("temperature"),
+    "platt": mark("platt"),
+    "isotonic": mark("isotonic"),
+    "none": mark("none"),
+}
+"""Method → what it is called, a message."""
 
 FOLDS: Final = 5
 """Patient-wise parts of the fitting split by which the method is chosen."""

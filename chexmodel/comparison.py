@@ -13,6 +13,7 @@ from chexmodel import reasons
 from chexmodel.draws import averages, draw, estimate
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import mark
 from chexmodel.metrics import equivalent_groups, partition
 from chexmodel.scores import Average, Estimate
 
@@ -25,7 +26,7 @@ NOT_COMPARED: Final = frozenset(
 """Options that say where a run happens, which is no part of a bundle, and what its card says at length."""
 
 Cuts = float | Sequence[float] | NDArray[np.floating]
-_NAMES: Final = ("the first model", "the second model")
+_NAMES: Final = (mark("the first model"), mark("the second model"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +208,7 @@ def options(configurations: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
         )
         for run, configuration in configurations.items()
     }
-    return pd.DataFrame(words).fillna("—").rename_axis("option")
+    return pd.DataFrame(words).fillna("—").rename_axis(mark("option"))
 
 
 def differences(table: pd.DataFrame) -> pd.DataFrame:

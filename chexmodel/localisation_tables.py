@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from chexmodel.language import mark, number, tr
 from chexmodel.localisation import BASELINES, OVERLAP, LocalisationScore, Measure
 from chexmodel.localisation_words import MEASURES
 from chexmodel.scores import interval
@@ -20,14 +21,14 @@ def scores_table(scores: Sequence[LocalisationScore]) -> pd.DataFrame:
 
 def _row(score: LocalisationScore, baselines: dict[Measure, str]) -> dict[str, str | int]:
     return {
-        "map": score.method,
-        "hit rate (95 %)": interval(score.hit),
-        f"hit rate − {baselines['hit']}": _difference(score, "hit"),
-        "mean IoU (95 %)": interval(score.iou),
-        f"IoU − {baselines['iou']}": _difference(score, "iou"),
-        f"share with IoU ≥ {OVERLAP}": interval(score.overlapping),
-        "cut-offs": ", ".join(f"{cutoff:.2f}" for cutoff in score.cutoffs) or "—",
-        "nowhere positive": score.nowhere,
+        mark("map"): tr(score.method),
+        mark("hit rate (95 %)"): interval(score.hit),
+        tr("hit rate − {baseline}", baseline=tr(baselines["hit"])): _difference(score, "hit"),
+        mark("mean IoU (95 %)"): interval(score.iou),
+        tr("IoU − {baseline}", baseline=tr(baselines["iou"])): _difference(score, "iou"),
+        tr("share with IoU ≥ {least}", least=OVERLAP): interval(score.overlapping),
+        mark("cut-offs"): ", ".join(number(cutoff) for cutoff in score.cutoffs) or "—",
+        mark("nowhere positive"): score.nowhere,
     }
 
 

@@ -13,18 +13,19 @@ from numpy.typing import NDArray
 from chexmodel.draws import Draws, draw, estimate
 from chexmodel.grouping import Grouping
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import mark
 from chexmodel.metrics import equivalent_groups, partition
 from chexmodel.reasons import FEW_NEGATIVES, FEW_POSITIVES, NOT_TRAINED
 from chexmodel.subgroup_scores import Column, Gap, Group, GroupScore, Mean, Subgroups
 
 METRICS: Final[dict[str, str]] = {
     "auroc": "AUROC",
-    "average_precision": "average precision",
-    "recall": "sensitivity",
-    "specificity": "specificity",
-    "brier": "Brier score",
+    "average_precision": mark("average precision"),
+    "recall": mark("sensitivity"),
+    "specificity": mark("specificity"),
+    "brier": mark("Brier score"),
 }
-"""Metrics of a group, of those that `chexmodel.draws` computes → what they are called."""
+"""Metrics of a group, of those that `chexmodel.draws` computes → what they are called, a message."""
 
 MIN_CLASS: Final = 10
 """With fewer positives a group is counted but not scored; with fewer negatives only its sensitivity is."""

@@ -47,10 +47,16 @@ def grid(
     config |= dict(columns or {})
     for name in filter(None, (drawn.index.name, *drawn.columns)):
         config[name] = {**config.get(name, st.column_config.Column()), "label": tr(name)}
-    if not plain:
-        # Streamlit writes a number as the browser's language does; a style's text stands before that.
-        drawn = drawn.style.format({name: _written(spec) for name, spec in specs.items()}, na_rep="—")
-    st.dataframe(drawn, hide_index=hide_index, height=height, column_config=config, placeholder="—", key=key)
+    # Streamlit writes a number as the browser's language does; a style's text stands before that.
+    styled = drawn.style.format({name: _written(spec) for name, spec in specs.items()}, na_rep="—")
+    st.dataframe(
+        drawn if plain else styled,
+        hide_index=hide_index,
+        height=height,
+        column_config=config,
+        placeholder="—",
+        key=key,
+    )
 
 
 def _english(spec: str) -> dict[str, Any]:
