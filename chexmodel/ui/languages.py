@@ -8,11 +8,11 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from chexmodel import language
 from chexmodel.language import LANGUAGES, NAMES, Language, nearest, tr
 
+# Session key of the language in use, one of `language.LANGUAGES`.
 LANGUAGE_KEY: Final = "language"
-"""Session key of the language in use, one of `language.LANGUAGES`."""
 SWITCH_KEY: Final = "language-switch"
+# What the address calls it.
 PARAMETER: Final = "lang"
-"""Of the address."""
 
 
 def of_session() -> Language | None:
