@@ -8,7 +8,7 @@ import streamlit as st
 from chexmodel.bundle import Bundle
 from chexmodel.errors import ChexError
 from chexmodel.evaluation_tables import calibrations_table, thresholds_table
-from chexmodel.language import mark, number, tr, using
+from chexmodel.language import current, mark, number, tr, using
 from chexmodel.reasons import told
 from chexmodel.records import records
 from chexmodel.ui.components import NOTICE, active_bundle, guard, table
@@ -42,6 +42,8 @@ def page() -> None:
         _calibration(bundle)
         if sections:
             st.subheader(tr("The rest of the card"))
+        if current() != "en":
+            st.caption(tr("The card comes with the model, and is written in English."))
         for title, text in sections.items():
             # Long tables wait behind a click: the Evaluation page shows the same figures better.
             with st.expander(tr(title), expanded=text.count("\n") < 12):
