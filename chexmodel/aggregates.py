@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError, mod
 
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS, BlankPolicy, UncertainPolicy
+from chexmodel.language import mark
 from chexmodel.policies import PolicyEffect
 from chexmodel.table import Views
 
@@ -40,6 +41,10 @@ class States(_Frozen):
     def total(self) -> int:
         """All films."""
         return self.positive + self.negative + self.uncertain + self.blank
+
+
+AND_MORE: Final = mark("{least} and more")
+"""What the last bin of `PerPatient` is called."""
 
 
 class Ages(_Frozen):
@@ -78,7 +83,11 @@ class PerPatient(_Frozen):
         """Give the name of each bin ("1", "6–10", "51 and more") and its patients."""
         last = [*(edge - 1 for edge in self.edges[1:]), None]
         return {
-            f"{low} and more" if high is None else str(low) if low == high else f"{low}–{high}": count
+            AND_MORE.format(least=low)
+            if high is None
+            else str(low)
+            if low == high
+            else f"{low}–{high}": count
             for low, high, count in zip(self.edges, last, self.patients, strict=True)
         }
 

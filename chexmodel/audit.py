@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 
 from chexmodel.labels import DISEASES, NO_FINDING, OBSERVATIONS, PARENTS
-from chexmodel.schema import FIRST_ROW, STUDY
+from chexmodel.language import mark
+from chexmodel.schema import FIRST_ROW, SEXES, STUDY
 
 Severity = Literal["error", "warning", "note"]
+SEVERITIES: Final[tuple[Severity, ...]] = (mark("error"), mark("warning"), mark("note"))
 
 
 class Kind(NamedTuple):
-    """A kind of problem: how bad it is, the rule that finds it, and what to do."""
+    """A kind of problem: how bad it is, the rule that finds it, and what to do; all of it messages."""
 
     severity: Severity
     rule: str
@@ -24,72 +26,118 @@ class Kind(NamedTuple):
 
 
 TABLE_KINDS: Final[dict[str, Kind]] = {
-    "unreadable cell": Kind(
+    mark("unreadable cell"): Kind(
         "error",
-        "a path without patient<number>/study<number>, a label that is none of 1, 0, −1 and blank, an age "
-        "that is no number from 0 to 120, a view that is neither Frontal nor Lateral",
-        "correct the cell or remove the row; training refuses the table",
+        mark(
+            "a path without patient<number>/study<number>, a label that is none of 1, 0, −1 and blank, an "
+            "age that is no number from 0 to 120, a view that is neither Frontal nor Lateral"
+        ),
+        mark("correct the cell or remove the row; training refuses the table"),
     ),
-    "repeated path": Kind(
+    mark("repeated path"): Kind(
         "error",
-        "the path is that of an earlier row too",
-        "keep one row of the film; training refuses the table",
+        mark("the path is that of an earlier row too"),
+        mark("keep one row of the film; training refuses the table"),
     ),
-    "patient in several splits": Kind(
+    mark("patient in several splits"): Kind(
         "error",
-        "the patient has films in several tables, or under several folders (train, valid, test)",
-        "move all films of the patient to one split: scores are too good otherwise",
+        mark("the patient has films in several tables, or under several folders (train, valid, test)"),
+        mark("move all films of the patient to one split: scores are too good otherwise"),
     ),
-    "patient of two sexes": Kind(
-        "warning", "the patient's rows name more than one sex", "check whether two patients share the number"
-    ),
-    "No Finding with a finding": Kind(
+    mark("patient of two sexes"): Kind(
         "warning",
-        f"{NO_FINDING} is positive, and one of the other observations but support devices is too",
-        "read the report, and correct one of the two",
+        mark("the patient's rows name more than one sex"),
+        mark("check whether two patients share the number"),
     ),
-    "finding whose parent is negative": Kind(
+    mark("No Finding with a finding"): Kind(
         "warning",
-        "a finding is positive while its parent in the labeler's hierarchy is explicitly negative",
-        "make the parent positive, or leave it out: the network is taught a contradiction",
+        mark("No Finding is positive, and one of the other observations but support devices is too"),
+        mark("read the report, and correct one of the two"),
     ),
-    "finding whose parent is blank or uncertain": Kind(
+    mark("finding whose parent is negative"): Kind(
+        "warning",
+        mark("a finding is positive while its parent in the labeler's hierarchy is explicitly negative"),
+        mark("make the parent positive, or leave it out: the network is taught a contradiction"),
+    ),
+    mark("finding whose parent is blank or uncertain"): Kind(
         "note",
-        "a finding is positive while its parent in the labeler's hierarchy is blank or uncertain",
-        "know that --blank negative makes such a blank parent a negative",
+        mark("a finding is positive while its parent in the labeler's hierarchy is blank or uncertain"),
+        mark("know that --blank negative makes such a blank parent a negative"),
     ),
-    "age 0": Kind(
-        "warning", "the age is 0", "take the age for unknown: it stands for a missing one as a rule"
-    ),
-    "age above 100": Kind(
-        "warning", "the age is above 100; CheXpert itself caps ages at 90", "check the age"
-    ),
-    "age below 18": Kind(
-        "note", "the age is above 0 and below 18; CheXpert is of adults", "leave children out, or say so"
-    ),
-    "sex not stated": Kind(
-        "note", "the sex is neither Female nor Male", "leave the film out of comparisons of the sexes"
-    ),
-    "frontal film without AP or PA": Kind(
+    mark("age 0"): Kind(
         "warning",
-        "the view is Frontal, and the projection is neither AP nor PA",
-        "look at the film: it may be no frontal one",
+        mark("the age is 0"),
+        mark("take the age for unknown: it stands for a missing one as a rule"),
     ),
-    "view contradicts path": Kind(
+    mark("age above 100"): Kind(
         "warning",
-        "the path says frontal and the column Lateral, or the reverse",
-        "look at the film, and correct the column",
+        mark("the age is above 100; CheXpert itself caps ages at 90"),
+        mark("check the age"),
     ),
-    "film without any label": Kind(
+    mark("age below 18"): Kind(
         "note",
-        "all 14 observations are blank",
-        "leave the film out: with blanks as negatives it teaches 14 negatives that no report states",
+        mark("the age is above 0 and below 18; CheXpert is of adults"),
+        mark("leave children out, or say so"),
+    ),
+    mark("sex not stated"): Kind(
+        "note",
+        mark("the sex is neither Female nor Male"),
+        mark("leave the film out of comparisons of the sexes"),
+    ),
+    mark("frontal film without AP or PA"): Kind(
+        "warning",
+        mark("the view is Frontal, and the projection is neither AP nor PA"),
+        mark("look at the film: it may be no frontal one"),
+    ),
+    mark("view contradicts path"): Kind(
+        "warning",
+        mark("the path says frontal and the column Lateral, or the reverse"),
+        mark("look at the film, and correct the column"),
+    ),
+    mark("film without any label"): Kind(
+        "note",
+        mark("all 14 observations are blank"),
+        mark("leave the film out: with blanks as negatives it teaches 14 negatives that no report states"),
     ),
 }
 """What `audit` looks for, the worst first within a subject."""
 
-COLUMNS: Final = ("kind", "severity", "file", "row", "Path", "patient", "what", "remedy")
+COLUMNS: Final = (
+    mark("kind"),
+    mark("severity"),
+    mark("file"),
+    mark("row"),
+    mark("Path"),
+    mark("patient"),
+    mark("what"),
+    mark("remedy"),
+)
 """Columns of a frame of problems; `row` as a spreadsheet counts, the header being row 1."""
+
+_BLANK_CELL: Final = mark("{column} is blank")
+_BAD_CELL: Final = mark("{column} is “{cell}”")
+_OTHER_CELL: Final = mark("{column} is {cell}")
+_EARLIER: Final = mark("as in row {row} of {file}")
+_POSITIVE_TOO: Final = mark("positive too: {observations}")
+_BELOW_NEGATIVE: Final = mark("{child} is positive, {parent} negative")
+_BELOW_BLANK: Final = mark("{child} is positive, {parent} blank")
+_BELOW_UNCERTAIN: Final = mark("{child} is positive, {parent} uncertain")
+_YEARS: Final = mark("{age} years")
+_NOTHING: Final = mark("no observation has a value")
+
+TABLE_MESSAGES: Final = (
+    _BELOW_NEGATIVE,
+    _BELOW_BLANK,
+    _BELOW_UNCERTAIN,
+    _BLANK_CELL,
+    _BAD_CELL,
+    _OTHER_CELL,
+    _EARLIER,
+    _POSITIVE_TOO,
+    _YEARS,
+    _NOTHING,
+)
+"""What the column `what` is made from, by `str.format`: a frame of problems is English, as its CSV is."""
 
 _NEEDED: Final = ["Path", "patient", "Sex", "Age", "Frontal/Lateral", "AP/PA"]
 
@@ -117,7 +165,7 @@ def audit(
         *_patients(films),
         *_contradictions(films, labels),
         *_odd(films),
-        problems("film without any label", films[unlabelled], "no observation has a value"),
+        problems("film without any label", films[unlabelled], _NOTHING),
     ]
     return in_order(found)
 
@@ -156,7 +204,7 @@ def _broken(broken: Mapping[str, pd.DataFrame], films: pd.DataFrame) -> Iterator
         paths = films[films["file"] == name].set_index("row")[["Path", "patient"]].astype(object)
         named = cells.assign(file=name, row=cells["row"].astype("int64") + FIRST_ROW).join(paths, on="row")
         said = [
-            f"{column} is blank" if pd.isna(cell) or cell == "nan" else f"{column} is “{cell}”"
+            (_BLANK_CELL if pd.isna(cell) or cell == "nan" else _BAD_CELL).format(column=column, cell=cell)
             for column, cell in zip(cells["column"], cells["cell"], strict=True)
         ]
         yield problems("unreadable cell", named.fillna({"Path": "", "patient": ""}), said)
@@ -174,7 +222,9 @@ def _patients(films: pd.DataFrame) -> Iterator[pd.DataFrame]:
     repeated = films[films.duplicated("Path")]
     first = films[films["Path"].isin(repeated["Path"])].drop_duplicates("Path").set_index("Path")
     earlier = first.loc[repeated["Path"]]
-    said = [f"as in row {row} of {file}" for file, row in zip(earlier["file"], earlier["row"], strict=True)]
+    said = [
+        _EARLIER.format(row=row, file=file) for file, row in zip(earlier["file"], earlier["row"], strict=True)
+    ]
     yield problems("repeated path", repeated, said)
     for kind, values in (
         ("patient in several splits", _splits(films)),
@@ -192,7 +242,7 @@ def _contradictions(films: pd.DataFrame, labels: pd.DataFrame) -> Iterator[pd.Da
     ill = (labels[list(DISEASES)] == 1).to_numpy()
     wrong = healthy & ill.any(axis=1)
     names = np.array(DISEASES)
-    said = [f"positive too: {', '.join(names[positive])}" for positive in ill[wrong]]
+    said = [_POSITIVE_TOO.format(observations=", ".join(names[positive])) for positive in ill[wrong]]
     yield problems("No Finding with a finding", films[wrong], said)
     negative, open_ = [], []
     for child, parent in PARENTS.items():
@@ -201,15 +251,15 @@ def _contradictions(films: pd.DataFrame, labels: pd.DataFrame) -> Iterator[pd.Da
             problems(
                 "finding whose parent is negative",
                 films[positive & (above == 0)],
-                f"{child} is positive, {parent} negative",
+                _BELOW_NEGATIVE.format(child=child, parent=parent),
             )
         )
-        for state, there in (("blank", above.isna()), ("uncertain", above == -1)):
+        for message, there in ((_BELOW_BLANK, above.isna()), (_BELOW_UNCERTAIN, above == -1)):
             open_.append(
                 problems(
                     "finding whose parent is blank or uncertain",
                     films[positive & there],
-                    f"{child} is positive, {parent} {state}",
+                    message.format(child=child, parent=parent),
                 )
             )
     yield from (*negative, *open_)
@@ -222,15 +272,21 @@ def _odd(films: pd.DataFrame) -> Iterator[pd.DataFrame]:
         ("age above 100", ages > 100),
         ("age below 18", (ages > 0) & (ages < 18)),
     ):
-        yield problems(kind, films[odd], [f"{age:g} years" for age in ages[odd]])
+        yield problems(kind, films[odd], [_YEARS.format(age=f"{age:g}") for age in ages[odd]])
     said = films["Sex"].fillna("blank")
-    unknown = ~said.isin(["Female", "Male"])
-    yield problems("sex not stated", films[unknown], [f"Sex is {sex}" for sex in said[unknown]])
+    unknown = ~said.isin(SEXES)
+    yield problems(
+        "sex not stated",
+        films[unknown],
+        [_OTHER_CELL.format(column="Sex", cell=sex) for sex in said[unknown]],
+    )
     frontal = films["Frontal/Lateral"] == "Frontal"
     projection = films["AP/PA"].fillna("blank")
     odd = frontal & ~projection.isin(["AP", "PA"])
     yield problems(
-        "frontal film without AP or PA", films[odd], [f"AP/PA is {text}" for text in projection[odd]]
+        "frontal film without AP or PA",
+        films[odd],
+        [_OTHER_CELL.format(column="AP/PA", cell=text) for text in projection[odd]],
     )
     name = films["Path"].str.lower()
     wrong = (frontal & name.str.contains("lateral", regex=False)) | (
@@ -239,5 +295,5 @@ def _odd(films: pd.DataFrame) -> Iterator[pd.DataFrame]:
     yield problems(
         "view contradicts path",
         films[wrong],
-        [f"Frontal/Lateral is {v}" for v in films.loc[wrong, "Frontal/Lateral"]],
+        [_OTHER_CELL.format(column="Frontal/Lateral", cell=v) for v in films.loc[wrong, "Frontal/Lateral"]],
     )

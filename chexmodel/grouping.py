@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from chexmodel.errors import DatasetError
 from chexmodel.language import mark, tr
 
-DEFAULT_COLUMNS: Final = ("Sex", "Age", "AP/PA")
+DEFAULT_COLUMNS: Final = (mark("Sex"), mark("Age"), mark("AP/PA"))
 
 AGE_BANDS: Final[dict[str, float]] = {
     mark("< 40 years"): 40,

@@ -57,6 +57,6 @@ _ALL: Final = (
 def told(reason: str | None) -> str:
     """Tell a reason that a bundle keeps in the language in use; "" where there is none.
 
-    One that no version of this program gives stays as it is written.
+    One that this version of the program does not give stays as it is written.
     """
     return retold(reason or "", _ALL)

@@ -153,7 +153,6 @@ def table(
     columns: Mapping[str, Any] | None = None,
     hide_index: bool = False,
     height: int | Literal["content"] = "content",
-    most: int | None = None,
 ) -> None:
     """Draw a table, and a button that saves it as CSV: in English, the numbers as they are, not as shown.
 
@@ -166,11 +165,9 @@ def table(
         columns: as `grid` takes it.
         hide_index: neither show nor save the index; that of a frame with another table shown is not saved.
         height: px, or "content" for all rows.
-        most: how many rows are shown; all are saved.
     """
-    drawn = frame if shown is None else shown
     grid(
-        drawn if most is None else drawn.head(most),
+        frame if shown is None else shown,
         words=words,
         formats=formats,
         columns=columns,

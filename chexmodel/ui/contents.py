@@ -5,8 +5,10 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
+from chexmodel.aggregates import AND_MORE
 from chexmodel.grouping import NOT_STATED
 from chexmodel.language import mark, number, tr, trn
+from chexmodel.retelling import retold
 from chexmodel.statistics import Ages, Statistics, conditional, jaccard
 from chexmodel.ui import charts, population
 from chexmodel.ui.components import chart, table
@@ -143,7 +145,12 @@ def _visits(statistics: Statistics) -> None:
     chart(population.per_patient(films, studies), "dataset-visits")
     with st.expander(tr("As a table")):
         bins = pd.DataFrame({mark("by films"): films.bins(), mark("by studies"): studies.bins()})
-        table(bins.rename_axis(mark("per patient")), "dataset-visits", words=["per patient"])
+        bins = bins.rename_axis(mark("per patient"))
+        table(
+            bins.reset_index(),
+            "dataset-visits",
+            shown=bins.rename(index=lambda name: retold(name, [AND_MORE])),
+        )
 
 
 def _quartiles(quartiles: tuple[float, float, float]) -> str:

@@ -109,10 +109,11 @@ def of_folder(data: Path) -> Loaded:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _of_folder(data: str, states: tuple[tuple[str, int, int], ...], language: str) -> Loaded:
+def _of_folder(data: str, states: tuple[tuple[str, int, int], ...], language: str) -> Loaded:  # noqa: ARG001
+    # The language is part of the key: a refusal is a sentence.
     inspection = inspect(Path(data), films=False)
     inspection = inspection._replace(found=_lean(inspection.found))
-    key = f"{data} {states} {language}"  # a refusal is a sentence
+    key = f"{data} {states}"
     csv, _ = csv_files(data)
     try:
         table = read_table(csv)

@@ -7,7 +7,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from chexmodel import canvas
+from chexmodel.aggregates import AND_MORE
 from chexmodel.language import mark, number, tr, trn
+from chexmodel.retelling import retold
 from chexmodel.statistics import Ages, PerPatient
 from chexmodel.ui.charts import ROW, short
 
@@ -59,7 +61,7 @@ def per_patient(films: PerPatient, studies: PerPatient) -> go.Figure:
         bars.append(
             go.Bar(
                 name=tr(name),
-                x=list(map(tr, bins)),
+                x=[retold(name, [AND_MORE]) for name in bins],
                 y=list(bins.values()),
                 customdata=[_percent(count, total) for count in bins.values()],
                 marker=canvas.hatched(canvas.look(i).colour, canvas.look(i).hatch),
