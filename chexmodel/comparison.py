@@ -13,7 +13,7 @@ from chexmodel import reasons
 from chexmodel.draws import averages, draw, estimate
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
-from chexmodel.language import mark
+from chexmodel.language import mark, tr
 from chexmodel.metrics import equivalent_groups, partition
 from chexmodel.scores import Average, Estimate
 
@@ -158,19 +158,27 @@ def compare_judged(first: Judged, second: Judged, *, bootstrap: int = 1000, seed
     """
     # Sorted by id: the resamples do not depend on the order in which either lists its films.
     common, a, b = np.intersect1d(first.ids, second.ids, assume_unique=True, return_indices=True)
-    both = f"{first.name} and {second.name}"
+    both = tr("{first} and {second}", first=first.name, second=second.name)
     if len(common) == 0:
         raise DatasetError(
-            f"{both} were not judged on a single film in common: evaluate both on the same data and split"
+            tr(
+                "{both} were not judged on a single film in common: evaluate both on the same data and split",
+                both=both,
+            )
         )
     targets = np.where(np.isnan(second.targets[b]), np.nan, first.targets[a])
     known = ~np.isnan(targets)
     differing = int((targets != second.targets[b])[known].sum())
     if differing:
         raise DatasetError(
-            f"{differing:,} of {known.sum():,} labels that both know differ between {both}: they were judged "
-            "on other labels or by other label policies, so their scores can't be subtracted. Train and "
-            "evaluate both on the same table, with the same --blank"
+            tr(
+                "{differing:,} of {known:,} labels that both know differ between {both}: they were "
+                "judged on other labels or by other label policies, so their scores can't be "
+                "subtracted. Train and evaluate both on the same table, with the same --blank",
+                differing=int(differing),
+                known=int(known.sum()),
+                both=both,
+            )
         )
     comparison = compare(
         targets,
