@@ -4,103 +4,16 @@ The films themselves are checked in `film_audit`.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
+from chexmodel import audit_kinds as words
+from chexmodel.audit_kinds import TABLE_KINDS, Kind
 from chexmodel.labels import DISEASES, NO_FINDING, OBSERVATIONS, PARENTS
 from chexmodel.language import mark
 from chexmodel.schema import FIRST_ROW, SEXES, STUDY
-
-Severity = Literal["error", "warning", "note"]
-SEVERITIES: Final[tuple[Severity, ...]] = (mark("error"), mark("warning"), mark("note"))
-
-
-class Kind(NamedTuple):
-    """A kind of problem: how bad it is, the rule that finds it, and what to do; all of it messages."""
-
-    severity: Severity
-    rule: str
-    remedy: str
-
-
-TABLE_KINDS: Final[dict[str, Kind]] = {
-    mark("unreadable cell"): Kind(
-        "error",
-        mark(
-            "a path without patient<number>/study<number>, a label that is none of 1, 0, −1 and blank, an "
-            "age that is no number from 0 to 120, a view that is neither Frontal nor Lateral"
-        ),
-        mark("correct the cell or remove the row; training refuses the table"),
-    ),
-    mark("repeated path"): Kind(
-        "error",
-        mark("the path is that of an earlier row too"),
-        mark("keep one row of the film; training refuses the table"),
-    ),
-    mark("patient in several splits"): Kind(
-        "error",
-        mark("the patient has films in several tables, or under several folders (train, valid, test)"),
-        mark("move all films of the patient to one split: scores are too good otherwise"),
-    ),
-    mark("patient of two sexes"): Kind(
-        "warning",
-        mark("the patient's rows name more than one sex"),
-        mark("check whether two patients share the number"),
-    ),
-    mark("No Finding with a finding"): Kind(
-        "warning",
-        mark("No Finding is positive, and one of the other observations but support devices is too"),
-        mark("read the report, and correct one of the two"),
-    ),
-    mark("finding whose parent is negative"): Kind(
-        "warning",
-        mark("a finding is positive while its parent in the labeler's hierarchy is explicitly negative"),
-        mark("make the parent positive, or leave it out: the network is taught a contradiction"),
-    ),
-    mark("finding whose parent is blank or uncertain"): Kind(
-        "note",
-        mark("a finding is positive while its parent in the labeler's hierarchy is blank or uncertain"),
-        mark("know that --blank negative makes such a blank parent a negative"),
-    ),
-    mark("age 0"): Kind(
-        "warning",
-        mark("the age is 0"),
-        mark("take the age for unknown: it stands for a missing one as a rule"),
-    ),
-    mark("age above 100"): Kind(
-        "warning",
-        mark("the age is above 100; CheXpert itself caps ages at 90"),
-        mark("check the age"),
-    ),
-    mark("age below 18"): Kind(
-        "note",
-        mark("the age is above 0 and below 18; CheXpert is of adults"),
-        mark("leave children out, or say so"),
-    ),
-    mark("sex not stated"): Kind(
-        "note",
-        mark("the sex is neither Female nor Male"),
-        mark("leave the film out of comparisons of the sexes"),
-    ),
-    mark("frontal film without AP or PA"): Kind(
-        "warning",
-        mark("the view is Frontal, and the projection is neither AP nor PA"),
-        mark("look at the film: it may be no frontal one"),
-    ),
-    mark("view contradicts path"): Kind(
-        "warning",
-        mark("the path says frontal and the column Lateral, or the reverse"),
-        mark("look at the film, and correct the column"),
-    ),
-    mark("film without any label"): Kind(
-        "note",
-        mark("all 14 observations are blank"),
-        mark("leave the film out: with blanks as negatives it teaches 14 negatives that no report states"),
-    ),
-}
-"""What `audit` looks for, the worst first within a subject."""
 
 COLUMNS: Final = (
     mark("kind"),
@@ -113,31 +26,6 @@ COLUMNS: Final = (
     mark("remedy"),
 )
 """Columns of a frame of problems; `row` as a spreadsheet counts, the header being row 1."""
-
-_BLANK_CELL: Final = mark("{column} is blank")
-_BAD_CELL: Final = mark("{column} is “{cell}”")
-_OTHER_CELL: Final = mark("{column} is {cell}")
-_EARLIER: Final = mark("as in row {row} of {file}")
-_POSITIVE_TOO: Final = mark("positive too: {observations}")
-_BELOW_NEGATIVE: Final = mark("{child} is positive, {parent} negative")
-_BELOW_BLANK: Final = mark("{child} is positive, {parent} blank")
-_BELOW_UNCERTAIN: Final = mark("{child} is positive, {parent} uncertain")
-_YEARS: Final = mark("{age} years")
-_NOTHING: Final = mark("no observation has a value")
-
-TABLE_MESSAGES: Final = (
-    _BELOW_NEGATIVE,
-    _BELOW_BLANK,
-    _BELOW_UNCERTAIN,
-    _BLANK_CELL,
-    _BAD_CELL,
-    _OTHER_CELL,
-    _EARLIER,
-    _POSITIVE_TOO,
-    _YEARS,
-    _NOTHING,
-)
-"""What the column `what` is made from, by `str.format`: a frame of problems is English, as its CSV is."""
 
 _NEEDED: Final = ["Path", "patient", "Sex", "Age", "Frontal/Lateral", "AP/PA"]
 
@@ -165,7 +53,7 @@ def audit(
         *_patients(films),
         *_contradictions(films, labels),
         *_odd(films),
-        problems("film without any label", films[unlabelled], _NOTHING),
+        problems("film without any label", films[unlabelled], words.NOTHING),
     ]
     return in_order(found)
 
@@ -204,7 +92,9 @@ def _broken(broken: Mapping[str, pd.DataFrame], films: pd.DataFrame) -> Iterator
         paths = films[films["file"] == name].set_index("row")[["Path", "patient"]].astype(object)
         named = cells.assign(file=name, row=cells["row"].astype("int64") + FIRST_ROW).join(paths, on="row")
         said = [
-            (_BLANK_CELL if pd.isna(cell) or cell == "nan" else _BAD_CELL).format(column=column, cell=cell)
+            (words.BLANK_CELL if pd.isna(cell) or cell == "nan" else words.BAD_CELL).format(
+                column=column, cell=cell
+            )
             for column, cell in zip(cells["column"], cells["cell"], strict=True)
         ]
         yield problems("unreadable cell", named.fillna({"Path": "", "patient": ""}), said)
@@ -223,7 +113,8 @@ def _patients(films: pd.DataFrame) -> Iterator[pd.DataFrame]:
     first = films[films["Path"].isin(repeated["Path"])].drop_duplicates("Path").set_index("Path")
     earlier = first.loc[repeated["Path"]]
     said = [
-        _EARLIER.format(row=row, file=file) for file, row in zip(earlier["file"], earlier["row"], strict=True)
+        words.EARLIER.format(row=row, file=file)
+        for file, row in zip(earlier["file"], earlier["row"], strict=True)
     ]
     yield problems("repeated path", repeated, said)
     for kind, values in (
@@ -242,7 +133,7 @@ def _contradictions(films: pd.DataFrame, labels: pd.DataFrame) -> Iterator[pd.Da
     ill = (labels[list(DISEASES)] == 1).to_numpy()
     wrong = healthy & ill.any(axis=1)
     names = np.array(DISEASES)
-    said = [_POSITIVE_TOO.format(observations=", ".join(names[positive])) for positive in ill[wrong]]
+    said = [words.POSITIVE_TOO.format(observations=", ".join(names[positive])) for positive in ill[wrong]]
     yield problems("No Finding with a finding", films[wrong], said)
     negative, open_ = [], []
     for child, parent in PARENTS.items():
@@ -251,10 +142,10 @@ def _contradictions(films: pd.DataFrame, labels: pd.DataFrame) -> Iterator[pd.Da
             problems(
                 "finding whose parent is negative",
                 films[positive & (above == 0)],
-                _BELOW_NEGATIVE.format(child=child, parent=parent),
+                words.BELOW_NEGATIVE.format(child=child, parent=parent),
             )
         )
-        for message, there in ((_BELOW_BLANK, above.isna()), (_BELOW_UNCERTAIN, above == -1)):
+        for message, there in ((words.BELOW_BLANK, above.isna()), (words.BELOW_UNCERTAIN, above == -1)):
             open_.append(
                 problems(
                     "finding whose parent is blank or uncertain",
@@ -272,13 +163,13 @@ def _odd(films: pd.DataFrame) -> Iterator[pd.DataFrame]:
         ("age above 100", ages > 100),
         ("age below 18", (ages > 0) & (ages < 18)),
     ):
-        yield problems(kind, films[odd], [_YEARS.format(age=f"{age:g}") for age in ages[odd]])
+        yield problems(kind, films[odd], [words.YEARS.format(age=f"{age:g}") for age in ages[odd]])
     said = films["Sex"].fillna("blank")
     unknown = ~said.isin(SEXES)
     yield problems(
         "sex not stated",
         films[unknown],
-        [_OTHER_CELL.format(column="Sex", cell=sex) for sex in said[unknown]],
+        [words.OTHER_CELL.format(column="Sex", cell=sex) for sex in said[unknown]],
     )
     frontal = films["Frontal/Lateral"] == "Frontal"
     projection = films["AP/PA"].fillna("blank")
@@ -286,7 +177,7 @@ def _odd(films: pd.DataFrame) -> Iterator[pd.DataFrame]:
     yield problems(
         "frontal film without AP or PA",
         films[odd],
-        [_OTHER_CELL.format(column="AP/PA", cell=text) for text in projection[odd]],
+        [words.OTHER_CELL.format(column="AP/PA", cell=text) for text in projection[odd]],
     )
     name = films["Path"].str.lower()
     wrong = (frontal & name.str.contains("lateral", regex=False)) | (
@@ -295,5 +186,8 @@ def _odd(films: pd.DataFrame) -> Iterator[pd.DataFrame]:
     yield problems(
         "view contradicts path",
         films[wrong],
-        [_OTHER_CELL.format(column="Frontal/Lateral", cell=v) for v in films.loc[wrong, "Frontal/Lateral"]],
+        [
+            words.OTHER_CELL.format(column="Frontal/Lateral", cell=v)
+            for v in films.loc[wrong, "Frontal/Lateral"]
+        ],
     )

@@ -14,7 +14,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from chexmodel import images
-from chexmodel.audit import Kind, in_order, problems
+from chexmodel.audit import in_order, problems
+from chexmodel.audit_kinds import Kind
 from chexmodel.duplicates import FINE_RADIUS, distances, near_pairs, perceptual_hash
 from chexmodel.errors import ImageError
 from chexmodel.language import mark

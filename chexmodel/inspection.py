@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 
 import pandas as pd
 
-from chexmodel.audit import TABLE_KINDS, TABLE_MESSAGES, Kind, audit, count, in_order
+from chexmodel.audit import audit, count, in_order
+from chexmodel.audit_kinds import TABLE_KINDS, TABLE_MESSAGES, Kind
 from chexmodel.film_audit import FILM_KINDS, FILM_MESSAGES, audit_films
 from chexmodel.language import mark
 from chexmodel.layout import csv_files, image_paths

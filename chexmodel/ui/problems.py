@@ -7,7 +7,8 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from chexmodel.audit import SEVERITIES, count, in_order
+from chexmodel.audit import count, in_order
+from chexmodel.audit_kinds import SEVERITIES
 from chexmodel.film_audit import FILM_KINDS, audit_films
 from chexmodel.inspection import ALL_KINDS, MESSAGES, Inspection
 from chexmodel.language import mark, tr
