@@ -125,11 +125,12 @@ def _show(bundle: Bundle, data: Path, name: str, row: dict[str, Any], method: Me
         figure = film_figure(picture, height=_HEIGHT, scale=(1.0, tr("share of the map's maximum")))
         st.plotly_chart(figure, config=CONFIG, key="marked-map", theme=None)
     st.markdown(_words(row, bundle.manifest.members, member))
+    split: str = row["split"]
     st.caption(
         tr(
             "`{film}`, {split} split. The map is painted as a share of its own maximum.",
             film=name,
-            split=tr(str(row["split"])),
+            split=tr(split),
         )
     )
 

@@ -13,6 +13,7 @@ from chexmodel.reasons import told
 from chexmodel.records import records
 from chexmodel.ui.components import NOTICE, active_bundle, guard, table
 
+_SPLITS: Final = {"train": mark("train"), "validation": mark("validation"), "test": mark("test")}
 _FIRST: Final = (mark("Intended use"), mark("Limits"))
 # The card's tables scroll within the page, which itself never scrolls sideways.
 _STYLE: Final = """<style>
@@ -67,7 +68,10 @@ def _facts(bundle: Bundle) -> None:
     manifest = bundle.manifest
     parameters = sum(weight.numel() for weight in bundle.network.parameters())
     side = manifest.preprocessing.size
-    films = ", ".join(f"{number(count, ',')} {tr(split)}" for split, count in manifest.data.films.items())
+    films = ", ".join(
+        f"{number(count, ',')} {tr(_SPLITS.get(split, split))}"
+        for split, count in manifest.data.films.items()
+    )
     facts = {
         tr("Network"): tr(
             "`{backbone}`, {parameters:,} parameters", backbone=manifest.backbone, parameters=parameters
