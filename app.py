@@ -4,21 +4,26 @@ from pathlib import Path
 
 import streamlit as st
 
+from chexmodel.language import tr
 from chexmodel.ui.components import NOTICE, choose_model
+from chexmodel.ui.languages import choose_language, settle_language
 
 PAGES = Path(__file__).resolve().parent / "chexmodel" / "ui"
 
-st.set_page_config(page_title="Chest X-ray reader", page_icon=":material/radiology:", layout="wide")
+settle_language()
+st.set_page_config(page_title=tr("Chest X-ray reader"), page_icon=":material/radiology:", layout="wide")
+# The address of a page is its file's name, in every language.
 page = st.navigation(
     [
-        st.Page(PAGES / "analyse.py", title="Analyse", icon=":material/radiology:", default=True),
-        st.Page(PAGES / "dataset.py", title="Dataset", icon=":material/dataset:"),
-        st.Page(PAGES / "evaluation.py", title="Evaluation", icon=":material/monitoring:"),
-        st.Page(PAGES / "training.py", title="Training", icon=":material/model_training:"),
-        st.Page(PAGES / "model.py", title="Model", icon=":material/description:"),
+        st.Page(PAGES / "analyse.py", title=tr("Analyse"), icon=":material/radiology:", default=True),
+        st.Page(PAGES / "dataset.py", title=tr("Dataset"), icon=":material/dataset:"),
+        st.Page(PAGES / "evaluation.py", title=tr("Evaluation"), icon=":material/monitoring:"),
+        st.Page(PAGES / "training.py", title=tr("Training"), icon=":material/model_training:"),
+        st.Page(PAGES / "model.py", title=tr("Model"), icon=":material/description:"),
     ]
 )
 st.html(PAGES / "style.css")
 choose_model()
-st.sidebar.caption(NOTICE)
+choose_language()
+st.sidebar.caption(tr(NOTICE))
 page.run()

@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError, mod
 
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS, BlankPolicy, UncertainPolicy
+from chexmodel.language import mark, tr
 from chexmodel.policies import PolicyEffect
 from chexmodel.table import Views
 
-AGAIN: Final = "write it with `python -m chexmodel statistics CSV_OR_DIR --out FILE.json`"
+AGAIN: Final = mark("write it with `python -m chexmodel statistics CSV_OR_DIR --out FILE.json`")
 
 
 class _Frozen(BaseModel):
@@ -40,6 +41,10 @@ class States(_Frozen):
     def total(self) -> int:
         """All films."""
         return self.positive + self.negative + self.uncertain + self.blank
+
+
+AND_MORE: Final = mark("{least} and more")
+"""What the last bin of `PerPatient` is called."""
 
 
 class Ages(_Frozen):
@@ -78,7 +83,11 @@ class PerPatient(_Frozen):
         """Give the name of each bin ("1", "6–10", "51 and more") and its patients."""
         last = [*(edge - 1 for edge in self.edges[1:]), None]
         return {
-            f"{low} and more" if high is None else str(low) if low == high else f"{low}–{high}": count
+            AND_MORE.format(least=low)
+            if high is None
+            else str(low)
+            if low == high
+            else f"{low}–{high}": count
             for low, high, count in zip(self.edges, last, self.patients, strict=True)
         }
 
@@ -159,7 +168,9 @@ class Statistics(_Frozen):
         for effect in self.policies:
             if (effect.uncertain, effect.blank, effect.views) == (uncertain, blank, views):
                 return effect
-        raise DatasetError(f"the policies were not worked out in these statistics: {AGAIN}")
+        raise DatasetError(
+            tr("the policies were not worked out in these statistics: {again}", again=tr(AGAIN))
+        )
 
 
 def conditional(cooccurrence: pd.DataFrame) -> pd.DataFrame:
@@ -201,10 +212,26 @@ def load_statistics(path: str | Path) -> Statistics:
     try:
         return Statistics.model_validate_json(Path(path).read_bytes())
     except OSError as error:
-        raise DatasetError(f"{path} can't be read ({error.strerror}): {AGAIN}") from None
+        raise DatasetError(
+            tr("{path} can't be read ({error}): {again}", path=path, error=error.strerror, again=tr(AGAIN))
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         if first["type"] == "missing":
-            raise DatasetError(f"{path} lacks {field}: it is of an older version: {AGAIN}") from None
-        raise DatasetError(f"{path} holds no dataset statistics ({first['msg']}): {AGAIN}") from None
+            raise DatasetError(
+                tr(
+                    "{path} lacks {field}: it is of an older version: {again}",
+                    path=path,
+                    field=field,
+                    again=tr(AGAIN),
+                )
+            ) from None
+        raise DatasetError(
+            tr(
+                "{path} holds no dataset statistics ({reason}): {again}",
+                path=path,
+                reason=first["msg"],
+                again=tr(AGAIN),
+            )
+        ) from None

@@ -4,91 +4,27 @@ The films themselves are checked in `film_audit`.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
+from chexmodel import audit_kinds as words
+from chexmodel.audit_kinds import TABLE_KINDS, Kind
 from chexmodel.labels import DISEASES, NO_FINDING, OBSERVATIONS, PARENTS
-from chexmodel.schema import FIRST_ROW, STUDY
+from chexmodel.language import mark
+from chexmodel.schema import FIRST_ROW, SEXES, STUDY
 
-Severity = Literal["error", "warning", "note"]
-
-
-class Kind(NamedTuple):
-    """A kind of problem: how bad it is, the rule that finds it, and what to do."""
-
-    severity: Severity
-    rule: str
-    remedy: str
-
-
-TABLE_KINDS: Final[dict[str, Kind]] = {
-    "unreadable cell": Kind(
-        "error",
-        "a path without patient<number>/study<number>, a label that is none of 1, 0, −1 and blank, an age "
-        "that is no number from 0 to 120, a view that is neither Frontal nor Lateral",
-        "correct the cell or remove the row; training refuses the table",
-    ),
-    "repeated path": Kind(
-        "error",
-        "the path is that of an earlier row too",
-        "keep one row of the film; training refuses the table",
-    ),
-    "patient in several splits": Kind(
-        "error",
-        "the patient has films in several tables, or under several folders (train, valid, test)",
-        "move all films of the patient to one split: scores are too good otherwise",
-    ),
-    "patient of two sexes": Kind(
-        "warning", "the patient's rows name more than one sex", "check whether two patients share the number"
-    ),
-    "No Finding with a finding": Kind(
-        "warning",
-        f"{NO_FINDING} is positive, and one of the other observations but support devices is too",
-        "read the report, and correct one of the two",
-    ),
-    "finding whose parent is negative": Kind(
-        "warning",
-        "a finding is positive while its parent in the labeler's hierarchy is explicitly negative",
-        "make the parent positive, or leave it out: the network is taught a contradiction",
-    ),
-    "finding whose parent is blank or uncertain": Kind(
-        "note",
-        "a finding is positive while its parent in the labeler's hierarchy is blank or uncertain",
-        "know that --blank negative makes such a blank parent a negative",
-    ),
-    "age 0": Kind(
-        "warning", "the age is 0", "take the age for unknown: it stands for a missing one as a rule"
-    ),
-    "age above 100": Kind(
-        "warning", "the age is above 100; CheXpert itself caps ages at 90", "check the age"
-    ),
-    "age below 18": Kind(
-        "note", "the age is above 0 and below 18; CheXpert is of adults", "leave children out, or say so"
-    ),
-    "sex not stated": Kind(
-        "note", "the sex is neither Female nor Male", "leave the film out of comparisons of the sexes"
-    ),
-    "frontal film without AP or PA": Kind(
-        "warning",
-        "the view is Frontal, and the projection is neither AP nor PA",
-        "look at the film: it may be no frontal one",
-    ),
-    "view contradicts path": Kind(
-        "warning",
-        "the path says frontal and the column Lateral, or the reverse",
-        "look at the film, and correct the column",
-    ),
-    "film without any label": Kind(
-        "note",
-        "all 14 observations are blank",
-        "leave the film out: with blanks as negatives it teaches 14 negatives that no report states",
-    ),
-}
-"""What `audit` looks for, the worst first within a subject."""
-
-COLUMNS: Final = ("kind", "severity", "file", "row", "Path", "patient", "what", "remedy")
+COLUMNS: Final = (
+    mark("kind"),
+    mark("severity"),
+    mark("file"),
+    mark("row"),
+    mark("Path"),
+    mark("patient"),
+    mark("what"),
+    mark("remedy"),
+)
 """Columns of a frame of problems; `row` as a spreadsheet counts, the header being row 1."""
 
 _NEEDED: Final = ["Path", "patient", "Sex", "Age", "Frontal/Lateral", "AP/PA"]
@@ -117,7 +53,7 @@ def audit(
         *_patients(films),
         *_contradictions(films, labels),
         *_odd(films),
-        problems("film without any label", films[unlabelled], "no observation has a value"),
+        problems("film without any label", films[unlabelled], words.NOTHING),
     ]
     return in_order(found)
 
@@ -156,7 +92,9 @@ def _broken(broken: Mapping[str, pd.DataFrame], films: pd.DataFrame) -> Iterator
         paths = films[films["file"] == name].set_index("row")[["Path", "patient"]].astype(object)
         named = cells.assign(file=name, row=cells["row"].astype("int64") + FIRST_ROW).join(paths, on="row")
         said = [
-            f"{column} is blank" if pd.isna(cell) or cell == "nan" else f"{column} is “{cell}”"
+            (words.BLANK_CELL if pd.isna(cell) or cell == "nan" else words.BAD_CELL).format(
+                column=column, cell=cell
+            )
             for column, cell in zip(cells["column"], cells["cell"], strict=True)
         ]
         yield problems("unreadable cell", named.fillna({"Path": "", "patient": ""}), said)
@@ -174,7 +112,10 @@ def _patients(films: pd.DataFrame) -> Iterator[pd.DataFrame]:
     repeated = films[films.duplicated("Path")]
     first = films[films["Path"].isin(repeated["Path"])].drop_duplicates("Path").set_index("Path")
     earlier = first.loc[repeated["Path"]]
-    said = [f"as in row {row} of {file}" for file, row in zip(earlier["file"], earlier["row"], strict=True)]
+    said = [
+        words.EARLIER.format(row=row, file=file)
+        for file, row in zip(earlier["file"], earlier["row"], strict=True)
+    ]
     yield problems("repeated path", repeated, said)
     for kind, values in (
         ("patient in several splits", _splits(films)),
@@ -192,7 +133,7 @@ def _contradictions(films: pd.DataFrame, labels: pd.DataFrame) -> Iterator[pd.Da
     ill = (labels[list(DISEASES)] == 1).to_numpy()
     wrong = healthy & ill.any(axis=1)
     names = np.array(DISEASES)
-    said = [f"positive too: {', '.join(names[positive])}" for positive in ill[wrong]]
+    said = [words.POSITIVE_TOO.format(observations=", ".join(names[positive])) for positive in ill[wrong]]
     yield problems("No Finding with a finding", films[wrong], said)
     negative, open_ = [], []
     for child, parent in PARENTS.items():
@@ -201,15 +142,15 @@ def _contradictions(films: pd.DataFrame, labels: pd.DataFrame) -> Iterator[pd.Da
             problems(
                 "finding whose parent is negative",
                 films[positive & (above == 0)],
-                f"{child} is positive, {parent} negative",
+                words.BELOW_NEGATIVE.format(child=child, parent=parent),
             )
         )
-        for state, there in (("blank", above.isna()), ("uncertain", above == -1)):
+        for message, there in ((words.BELOW_BLANK, above.isna()), (words.BELOW_UNCERTAIN, above == -1)):
             open_.append(
                 problems(
                     "finding whose parent is blank or uncertain",
                     films[positive & there],
-                    f"{child} is positive, {parent} {state}",
+                    message.format(child=child, parent=parent),
                 )
             )
     yield from (*negative, *open_)
@@ -222,15 +163,21 @@ def _odd(films: pd.DataFrame) -> Iterator[pd.DataFrame]:
         ("age above 100", ages > 100),
         ("age below 18", (ages > 0) & (ages < 18)),
     ):
-        yield problems(kind, films[odd], [f"{age:g} years" for age in ages[odd]])
+        yield problems(kind, films[odd], [words.YEARS.format(age=f"{age:g}") for age in ages[odd]])
     said = films["Sex"].fillna("blank")
-    unknown = ~said.isin(["Female", "Male"])
-    yield problems("sex not stated", films[unknown], [f"Sex is {sex}" for sex in said[unknown]])
+    unknown = ~said.isin(SEXES)
+    yield problems(
+        "sex not stated",
+        films[unknown],
+        [words.OTHER_CELL.format(column="Sex", cell=sex) for sex in said[unknown]],
+    )
     frontal = films["Frontal/Lateral"] == "Frontal"
     projection = films["AP/PA"].fillna("blank")
     odd = frontal & ~projection.isin(["AP", "PA"])
     yield problems(
-        "frontal film without AP or PA", films[odd], [f"AP/PA is {text}" for text in projection[odd]]
+        "frontal film without AP or PA",
+        films[odd],
+        [words.OTHER_CELL.format(column="AP/PA", cell=text) for text in projection[odd]],
     )
     name = films["Path"].str.lower()
     wrong = (frontal & name.str.contains("lateral", regex=False)) | (
@@ -239,5 +186,8 @@ def _odd(films: pd.DataFrame) -> Iterator[pd.DataFrame]:
     yield problems(
         "view contradicts path",
         films[wrong],
-        [f"Frontal/Lateral is {v}" for v in films.loc[wrong, "Frontal/Lateral"]],
+        [
+            words.OTHER_CELL.format(column="Frontal/Lateral", cell=v)
+            for v in films.loc[wrong, "Frontal/Lateral"]
+        ],
     )

@@ -13,6 +13,7 @@ import pandera.pandas as pa
 
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import tr
 
 _FORMAT = pa.DataFrameSchema(
     {
@@ -56,8 +57,12 @@ def read_boxes(csv: Path) -> dict[str, list[Box]]:
         table = _FORMAT.validate(pd.read_csv(file))
     except (pa.errors.SchemaError, pa.errors.SchemaErrors, ValueError, OSError) as error:
         raise DatasetError(
-            f"{file} holds no boxes in the columns {', '.join(_FORMAT.columns)} "
-            f"({textwrap.shorten(str(error), 200)}): correct it, or move it away"
+            tr(
+                "{file} holds no boxes in the columns {columns} ({reason}): correct it, or move it away",
+                file=file,
+                columns=", ".join(_FORMAT.columns),
+                reason=textwrap.shorten(str(error), 200),
+            )
         ) from error
     boxes: dict[str, list[Box]] = {}
     for path, finding, x, y, width, height in table[list(_FORMAT.columns)].itertuples(index=False):

@@ -20,6 +20,7 @@ from chexmodel.calibration import Calibration
 from chexmodel.errors import BundleError
 from chexmodel.former_localisation import Pointing, from_former
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import tr
 from chexmodel.localisation import FILM_COLUMNS, Localisation
 from chexmodel.manifest import (
     FORMAT_VERSION,
@@ -158,7 +159,10 @@ def read_manifest(path: Path) -> Manifest:
     """Read `bundle.json` alone, which is quick."""
     if not path.is_dir():
         raise BundleError(
-            f"there is no bundle at {path}: check the path, or train one with `python -m train fit`"
+            tr(
+                "there is no bundle at {path}: check the path, or train one with `python -m train fit`",
+                path=path,
+            )
         )
     text = read_bytes(path, MANIFEST)
     try:
@@ -167,12 +171,24 @@ def read_manifest(path: Path) -> Manifest:
         raise damaged(path, MANIFEST, error) from error
     if found not in READ_VERSIONS:
         raise BundleError(
-            f"bundle {path} has format version {found}, this program reads {READ_VERSIONS[0]} to "
-            f"{READ_VERSIONS[-1]}: use the version of the program that wrote it, or train it again"
+            tr(
+                "bundle {path} has format version {found}, this program reads {first} to {last}: use "
+                "the version of the program that wrote it, or train it again",
+                path=path,
+                found=found,
+                first=READ_VERSIONS[0],
+                last=READ_VERSIONS[-1],
+            )
         )
     manifest = parse(path, MANIFEST, TypeAdapter(Manifest))
     if manifest.observations != OBSERVATIONS:
-        raise BundleError(f"bundle {path} has other observations than CheXpert's 14: {manifest.observations}")
+        raise BundleError(
+            tr(
+                "bundle {path} has other observations than CheXpert's 14: {observations}",
+                path=path,
+                observations=manifest.observations,
+            )
+        )
     return manifest
 
 

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from chexmodel.atomic import replace_directory
 from chexmodel.errors import BundleError
+from chexmodel.language import tr
 
 MANIFEST: Final = "bundle.json"
 Model = TypeVar("Model")
@@ -23,7 +24,9 @@ def save(path: str | Path, files: Mapping[str, bytes]) -> None:
     try:
         replace_directory(Path(path), files)
     except OSError as error:
-        raise BundleError(f"bundle {path} can't be written: {error}. Nothing in it was changed") from error
+        raise BundleError(
+            tr("bundle {path} can't be written: {error}. Nothing in it was changed", path=path, error=error)
+        ) from error
 
 
 def to_json(value: Any, kind: Any) -> bytes:
@@ -40,10 +43,17 @@ def read_bytes(path: Path, name: str) -> bytes:
     try:
         return (path / name).read_bytes()
     except OSError as error:
-        maker = f"run `python -m train fit … --out {path}`"
+        maker = tr("run `python -m train fit … --out {path}`", path=path)
         if not name.endswith(".safetensors") and name not in (MANIFEST, "history.csv", "curves.png"):
-            maker = f"run `python -m train evaluate {path} --data DIR`"
-        raise BundleError(f"bundle {path} lacks {name}: {maker}, or copy the bundle again") from error
+            maker = tr("run `python -m train evaluate {path} --data DIR`", path=path)
+        raise BundleError(
+            tr(
+                "bundle {path} lacks {name}: {maker}, or copy the bundle again",
+                path=path,
+                name=name,
+                maker=maker,
+            )
+        ) from error
 
 
 def parse(path: Path, name: str, kind: TypeAdapter[Model]) -> Model:
@@ -62,5 +72,10 @@ def damaged(path: Path, name: str, error: Exception) -> BundleError:
     """Say that a file of a bundle is damaged, and what to do."""
     reason = textwrap.shorten(str(error) or type(error).__name__, 300, placeholder=" …")
     return BundleError(
-        f"{name} of bundle {path} is damaged ({reason}): copy the bundle again, or write it anew"
+        tr(
+            "{name} of bundle {path} is damaged ({reason}): copy the bundle again, or write it anew",
+            name=name,
+            path=path,
+            reason=reason,
+        )
     )

@@ -12,18 +12,25 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold
 
+from chexmodel import reasons
 from chexmodel.fitting import Provenance, samples
+from chexmodel.language import mark
 
 CalibrationMethod = Literal["temperature", "platt", "isotonic"]
 Line = Literal["temperature", "platt"]
+
+METHOD_WORDS: Final = {
+    "temperature": mark("temperature"),
+    "platt": mark("platt"),
+    "isotonic": mark("isotonic"),
+    "none": mark("none"),
+}
+"""Method → what it is called, a message."""
 
 FOLDS: Final = 5
 """Patient-wise parts of the fitting split by which the method is chosen."""
 MIN_ISOTONIC: Final = 50
 """With fewer positives or negatives isotonic steps get so few and so long that they tie most films."""
-_NO_BETTER: Final = "no method lowers the log-loss on other patients of the {} split"
-_TOO_FEW: Final = "in the {} split too few patients have films of a class to try a method on others"
-_INVERTED = "the best fit in the {} split does not rise with the logit: it would turn the ranking round"
 
 
 class Calibration(Provenance):
@@ -149,7 +156,7 @@ def fit_calibrations(
         losses = held_out_losses(labels, scores, ids[films]) if method == "best" else {}
         chosen = min(losses, key=losses.__getitem__) if method == "best" else method
         found = _fit(labels, scores, chosen, provenance)
-        untried = {"reason": _TOO_FEW.format(split)} if len(losses) == 1 else {}
+        untried = {"reason": reasons.NO_OTHERS.format(split=split)} if len(losses) == 1 else {}
         fitted.append(found.model_copy(update={"held_out_log_loss": losses} | untried))
     return fitted
 
@@ -195,7 +202,9 @@ def _fit(
 ) -> Calibration:
     about = provenance.model_dump()
     if method == "none":
-        return Calibration(method="none", **about | {"reason": _NO_BETTER.format(provenance.split)})
+        return Calibration(
+            method="none", **about | {"reason": reasons.NO_BETTER.format(split=provenance.split)}
+        )
     if method == "isotonic":
         knots = fit_curve(labels, logits)
         if knots[0][1] < knots[-1][1]:
@@ -204,4 +213,4 @@ def _fit(
         slope, intercept = fit_line(labels, logits, method=method)
         if slope > 0:
             return Calibration(method=method, slope=slope, intercept=intercept, **about)
-    return Calibration(method="none", **about | {"reason": _INVERTED.format(provenance.split)})
+    return Calibration(method="none", **about | {"reason": reasons.INVERTED.format(split=provenance.split)})

@@ -12,6 +12,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from chexmodel.language import Language, current
+
 CONFIG: Final = {"displayModeBar": False, "scrollZoom": False}
 """For `st.plotly_chart`: on a phone a finger on a chart scrolls the page."""
 
@@ -24,6 +26,8 @@ MAX_SERIES: Final = len(COLOURS)
 
 _SCALES: Final[dict[ImageFormat, int]] = {"svg": 1, "png": 3}
 _CLEAR = "rgba(0,0,0,0)"
+_SEPARATORS: Final[dict[Language, dict[str, str]]] = {"en": {}, "fr": {"separators": ",\u202f"}}
+"""Of decimals and of thousands; plotly's own are the English ones."""
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 _HATCHES = ("", "/", ".", "x", "-", "+")
@@ -61,6 +65,7 @@ def figure(traces: Sequence[Any], *, height: int, **layout: Any) -> go.Figure:
             "x": 0,
             "traceorder": "normal",
         },
+        **_SEPARATORS[current()],
         **layout,
     )
     drawn.update_xaxes(automargin=True, fixedrange=True, title_standoff=8)

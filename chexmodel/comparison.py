@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chexmodel import reasons
 from chexmodel.draws import averages, draw, estimate
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import mark, tr
 from chexmodel.metrics import equivalent_groups, partition
 from chexmodel.scores import Average, Estimate
 
@@ -24,7 +26,7 @@ NOT_COMPARED: Final = frozenset(
 """Options that say where a run happens, which is no part of a bundle, and what its card says at length."""
 
 Cuts = float | Sequence[float] | NDArray[np.floating]
-_NAMES: Final = ("the first model", "the second model")
+_NAMES: Final = (mark("the first model"), mark("the second model"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,9 +128,13 @@ def compare(
             for model, drawn in zip(names, (first, second), strict=True)
             if np.isnan(drawn.probs[:, k]).all()
         ]
-        undefined = f"not trained in {' and '.join(untrained)}" if untrained else None
+        undefined = None
+        if len(untrained) == 2:
+            undefined = reasons.UNTRAINED_IN_BOTH.format(first=untrained[0], second=untrained[1])
+        elif untrained:
+            undefined = reasons.UNTRAINED_IN_ONE.format(model=untrained[0])
         if not untrained and 0 in (positives, negatives):
-            undefined = f"{positives} positives and {negatives} negatives among these films"
+            undefined = reasons.ONE_CLASS.format(positives=positives, negatives=negatives)
         found = {metric: estimate(gains[k][metric]) for metric in METRICS}
         observations.append(Difference(name, positives, negatives, found, undefined))
     equivalent = equivalent_groups(first.targets)
@@ -152,19 +158,27 @@ def compare_judged(first: Judged, second: Judged, *, bootstrap: int = 1000, seed
     """
     # Sorted by id: the resamples do not depend on the order in which either lists its films.
     common, a, b = np.intersect1d(first.ids, second.ids, assume_unique=True, return_indices=True)
-    both = f"{first.name} and {second.name}"
+    both = tr("{first} and {second}", first=first.name, second=second.name)
     if len(common) == 0:
         raise DatasetError(
-            f"{both} were not judged on a single film in common: evaluate both on the same data and split"
+            tr(
+                "{both} were not judged on a single film in common: evaluate both on the same data and split",
+                both=both,
+            )
         )
     targets = np.where(np.isnan(second.targets[b]), np.nan, first.targets[a])
     known = ~np.isnan(targets)
     differing = int((targets != second.targets[b])[known].sum())
     if differing:
         raise DatasetError(
-            f"{differing:,} of {known.sum():,} labels that both know differ between {both}: they were judged "
-            "on other labels or by other label policies, so their scores can't be subtracted. Train and "
-            "evaluate both on the same table, with the same --blank"
+            tr(
+                "{differing:,} of {known:,} labels that both know differ between {both}: they were "
+                "judged on other labels or by other label policies, so their scores can't be "
+                "subtracted. Train and evaluate both on the same table, with the same --blank",
+                differing=int(differing),
+                known=int(known.sum()),
+                both=both,
+            )
         )
     comparison = compare(
         targets,
@@ -202,7 +216,7 @@ def options(configurations: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
         )
         for run, configuration in configurations.items()
     }
-    return pd.DataFrame(words).fillna("—").rename_axis("option")
+    return pd.DataFrame(words).fillna("—").rename_axis(mark("option"))
 
 
 def differences(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,13 +8,17 @@ import pandas as pd
 
 from chexmodel.comparison import METRICS, Comparison, excludes_zero
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import mark, number, tr
+from chexmodel.reasons import told
 from chexmodel.scores import Average, Estimate, Evaluation, interval
 
-METRIC_WORDS: Final = {"auroc": "AUROC", "average_precision": "average precision", "f1": "F1"}
+METRIC_WORDS: Final = {"auroc": "AUROC", "average_precision": mark("average precision"), "f1": "F1"}
 
-FLATTERED: Final = "Thresholds and calibration were fitted on these films: the figures flatter the models."
+FLATTERED: Final = mark(
+    "Thresholds and calibration were fitted on these films: the figures flatter the models."
+)
 
-READING: Final = (
+READING: Final = mark(
     "Intervals: 95 %, percentile bootstrap over patients. They hold for other films of this kind, not for "
     "training again with another seed."
 )
@@ -27,17 +31,17 @@ def averages_table(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
         macro, distinct = evaluation.macro, evaluation.macro_distinct["auroc"]
         yes = macro.get("f1_constant_yes")  # bundles of the first version have none
         rows[run] = {
-            "films": f"{evaluation.films:,}",
-            "patients": f"{evaluation.patients:,}",
-            "mean AUROC": interval(macro["auroc"]),
-            "over": str(macro["auroc"].observations),
-            "equivalent labels as one": interval(distinct),
-            "over ": str(distinct.observations),
-            "average precision": interval(macro["average_precision"]),
-            "F1": interval(macro["f1"]),
-            "F1 of constant yes": "—" if yes is None or math.isnan(yes.value) else f"{yes.value:.2f}",
+            mark("films"): number(evaluation.films, ","),
+            mark("patients"): number(evaluation.patients, ","),
+            mark("mean AUROC"): interval(macro["auroc"]),
+            mark("over"): str(macro["auroc"].observations),
+            mark("equivalent labels as one"): interval(distinct),
+            mark("over "): str(distinct.observations),
+            mark("average precision"): interval(macro["average_precision"]),
+            mark("F1"): interval(macro["f1"]),
+            mark("F1 of constant yes"): number(math.nan if yes is None else yes.value),
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(mark("run"))
 
 
 def auroc_table(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
@@ -45,28 +49,31 @@ def auroc_table(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
     rows = {}
     for k, name in enumerate(OBSERVATIONS):
         scores = {run: evaluation.scores[k] for run, evaluation in evaluations.items()}
-        rows[name] = {
-            "positives": _agreed(score.positives for score in scores.values()),
-            "negatives": _agreed(score.negatives for score in scores.values()),
+        rows[tr(name)] = {
+            mark("positives"): _agreed(score.positives for score in scores.values()),
+            mark("negatives"): _agreed(score.negatives for score in scores.values()),
             **{run: interval(score.auroc) for run, score in scores.items()},
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("observation")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(mark("observation"))
 
 
 def differences_table(comparison: Comparison) -> pd.DataFrame:
     """One row per observation and two for the averages; a star marks an interval that excludes 0."""
     rows: dict[str, dict[str, str]] = {}
     for row in comparison.observations:
-        rows[row.observation] = {
-            "positives": f"{row.positives:,}",
-            "negatives": f"{row.negatives:,}",
+        rows[tr(row.observation)] = {
+            mark("positives"): number(row.positives, ","),
+            mark("negatives"): number(row.negatives, ","),
             **_cells(row.metrics),
         }
-    averages = {"mean": comparison.macro, "mean, equivalent as one": comparison.macro_distinct}
+    averages = {
+        mark("mean"): comparison.macro,
+        mark("mean, equivalent as one"): comparison.macro_distinct,
+    }
     for name, macro in averages.items():
-        label = f"{name} ({macro['auroc'].observations})"
+        label = f"{tr(name)} ({macro['auroc'].observations})"
         rows[label] = {"positives": "", "negatives": "", **_cells(macro)}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("observation")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(mark("observation"))
 
 
 def conditions(comparison: Comparison) -> str:
@@ -75,14 +82,20 @@ def conditions(comparison: Comparison) -> str:
     reasons: dict[str, list[str]] = {}
     for row in comparison.observations:
         if row.undefined:
-            reasons.setdefault(row.undefined, []).append(row.observation)
+            reasons.setdefault(told(row.undefined), []).append(tr(row.observation))
     undefined = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
-    return (
-        f"{comparison.films:,} films of {comparison.patients:,} patients in common; left out: {first:,} of "
-        f"the baseline alone, {second:,} of the other run alone. {comparison.bootstrap:,} resamples of "
-        f"patients, the same for both, seed {comparison.seed}. The interval of a * excludes 0; by "
-        f"chance alone about one in twenty does." + (f" Undefined (“—”): {undefined}." if undefined else "")
+    said = tr(
+        "{films:,} films of {patients:,} patients in common; left out: {first:,} of the baseline alone, "
+        "{second:,} of the other run alone. {bootstrap:,} resamples of patients, the same for both, seed "
+        "{seed}. The interval of a * excludes 0; by chance alone about one in twenty does.",
+        films=comparison.films,
+        patients=comparison.patients,
+        first=first,
+        second=second,
+        bootstrap=comparison.bootstrap,
+        seed=comparison.seed,
     )
+    return f"{said} {tr('Undefined (“—”): {those}.', those=undefined)}" if undefined else said
 
 
 def _cells(found: Mapping[str, Estimate] | Mapping[str, Average]) -> dict[str, str]:
@@ -94,4 +107,4 @@ def _cells(found: Mapping[str, Estimate] | Mapping[str, Average]) -> dict[str, s
 
 def _agreed(counts: Iterable[int]) -> str:
     """One number where the runs agree, else all of them."""
-    return " / ".join(f"{count:,}" for count in dict.fromkeys(counts))
+    return " / ".join(number(count, ",") for count in dict.fromkeys(counts))

@@ -13,6 +13,7 @@ from chexmodel.binning import adaptive_bins
 from chexmodel.bootstrap import Confusion, Ranked, confusion, count, draw_weights, ranking, ratio
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import tr
 from chexmodel.scores import Average, Estimate
 
 DECIDED: Final = (*("precision", "recall", "specificity", "npv", "f1", "accuracy", "balanced_accuracy"),)
@@ -60,7 +61,9 @@ def draw(
     labels, scores, cuts = _checked(targets, probs, thresholds)
     ids = np.arange(len(labels)) if patients is None else np.asarray(patients)
     if len(ids) != len(labels):
-        raise DatasetError(f"{len(ids)} patient ids for {len(labels)} films: give one per film")
+        raise DatasetError(
+            tr("{ids} patient ids for {films} films: give one per film", ids=len(ids), films=len(labels))
+        )
     unique, groups = np.unique(ids, return_inverse=True)
     resampled = draw_weights(groups, resamples=bootstrap, rng=np.random.default_rng(seed))
     # Row 0 is the sample itself, the others its resamples: one code path for value and interval.
@@ -140,23 +143,36 @@ def _checked(
         cuts = np.full(len(OBSERVATIONS), float(cuts))
     expected = (len(labels), len(OBSERVATIONS))
     if len(labels) == 0:
-        raise DatasetError("there are no films to score: check the split and the views")
+        raise DatasetError(tr("there are no films to score: check the split and the views"))
     if labels.shape != expected or scores.shape != expected or cuts.shape != expected[1:]:
         raise DatasetError(
-            f"targets {labels.shape}, probabilities {scores.shape} and thresholds {cuts.shape} do not fit: "
-            f"(N, {expected[1]}), (N, {expected[1]}) and ({expected[1]},) are needed"
+            tr(
+                "targets {targets}, probabilities {probabilities} and thresholds {thresholds} do not "
+                "fit: (N, {n}), (N, {n}) and ({n},) are needed",
+                targets=labels.shape,
+                probabilities=scores.shape,
+                thresholds=cuts.shape,
+                n=expected[1],
+            )
         )
     labels[labels == -1] = np.nan
     if not np.isin(labels[~np.isnan(labels)], (0.0, 1.0)).all():
-        raise DatasetError("targets to score must be 0, 1, −1 or NaN: evaluate with uncertain='ignore'")
+        raise DatasetError(tr("targets to score must be 0, 1, −1 or NaN: evaluate with uncertain='ignore'"))
     if not ((cuts >= 0) & (cuts <= 1)).all():
-        raise DatasetError(f"thresholds must lie in [0, 1], got {cuts.tolist()}")
+        raise DatasetError(tr("thresholds must lie in [0, 1], got {values}", values=cuts.tolist()))
     if (scores < 0).any() or (scores > 1).any():
-        raise DatasetError("probabilities lie outside [0, 1]: apply the sigmoid and the calibration first")
+        raise DatasetError(
+            tr("probabilities lie outside [0, 1]: apply the sigmoid and the calibration first")
+        )
     missing = np.isnan(scores).mean(axis=0)
     if ((missing > 0) & (missing < 1)).any():
         partly = OBSERVATIONS[int(np.argmax((missing > 0) & (missing < 1)))]
-        raise DatasetError(f"the probabilities of {partly} are NaN for some films: score every film, or none")
+        raise DatasetError(
+            tr(
+                "the probabilities of {partly} are NaN for some films: score every film, or none",
+                partly=partly,
+            )
+        )
     return labels, scores, cuts
 
 

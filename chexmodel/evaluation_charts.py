@@ -7,8 +7,10 @@ import plotly.graph_objects as go
 
 from chexmodel import canvas
 from chexmodel.baselines import LOWER_IS_BETTER
+from chexmodel.calibration import METHOD_WORDS
 from chexmodel.evaluation_tables import WORDS, best_constant, scarce
 from chexmodel.labels import SHORT_NAMES
+from chexmodel.language import mark, number, tr, trn
 from chexmodel.reliability import Quality, Reliability
 from chexmodel.scores import Average, Estimate, Evaluation, interval
 
@@ -27,30 +29,33 @@ def forest(evaluation: Evaluation, metric: str) -> go.Figure:
     found.sort(key=lambda score: sign * float(getattr(score, metric).value))
     rows: list[Estimate | Average] = [getattr(score, metric) for score in found]
     labels = [
-        f"{SHORT_NAMES.get(s.observation, s.observation)}{' †' if scarce(s) else ''} "
-        f"({s.positives:,}+ / {s.negatives:,}−)"
+        f"{tr(SHORT_NAMES.get(s.observation, s.observation))}{' †' if scarce(s) else ''} "
+        f"({number(s.positives, ',')}+ / {number(s.negatives, ',')}−)"
         for s in found
     ]
     kinds = {
-        "macro": evaluation.macro,
-        "equivalent as one": evaluation.macro_distinct,
-        "micro": evaluation.micro,
+        mark("macro"): evaluation.macro,
+        mark("equivalent as one"): evaluation.macro_distinct,
+        mark("micro"): evaluation.micro,
     }
     means = {name: averages[metric] for name, averages in kinds.items() if metric in averages}
     rows += means.values()
-    labels += [f"{name}, {mean.observations} observations" for name, mean in means.items()]
+    labels += [
+        trn("{name}, {n} observation", "{name}, {n} observations", mean.observations, name=tr(name))
+        for name, mean in means.items()
+    ]
     constants = [best_constant(score, metric) for score in found]
     marks = [
         go.Scatter(
-            name="best constant answer",
+            name=tr("best constant answer"),
             x=canvas.gaps(np.array(constants)),
             y=list(range(len(constants))),
             mode="markers",
             marker={"symbol": "diamond-open", "color": canvas.GREY, "size": 10, "line": {"width": 2}},
-            hovertemplate="best constant answer: %{x:.3f}<extra></extra>",
+            hovertemplate=f"{tr('best constant answer')}: %{{x:.3f}}<extra></extra>",
         ),
         go.Scatter(
-            name="model",
+            name=tr("model"),
             x=[row.value for row in rows],
             y=list(range(len(rows))),
             mode="markers",
@@ -58,24 +63,24 @@ def forest(evaluation: Evaluation, metric: str) -> go.Figure:
             marker={"color": canvas.COLOURS[0], "size": 9},
             text=[interval(row, digits=3) for row in rows],
             customdata=labels,
-            hovertemplate=f"%{{customdata}}<br>{WORDS[metric]} %{{text}}<extra></extra>",
+            hovertemplate=f"%{{customdata}}<br>{tr(WORDS[metric])} %{{text}}<extra></extra>",
         ),
     ]
     figure = canvas.figure(marks, height=27 * len(rows) + 100, showlegend=True)
     figure.add_hline(y=len(found) - 0.5, line={"color": canvas.GREY, "width": 1})
-    figure.update_xaxes(title=WORDS[metric], zeroline=False)
+    figure.update_xaxes(title=tr(WORDS[metric]), zeroline=False)
     return canvas.named_rows(figure, labels)
 
 
 def reliability(row: Reliability) -> go.Figure:
     """Share of positives against mean probability, before and after calibration; the diagonal is perfect."""
     top = min(1.02, 1.05 * max(b.high for quality in (row.before, row.after) for b in quality.bins))
-    traces = [canvas.reference([0, 1], [0, 1], colour=canvas.GREY, hover="perfect calibration")]
-    traces += [_bins(1, "before (sigmoid of the raw score)", row.before)]
-    traces += [_bins(0, f"after ({row.method})", row.after)]
+    traces = [canvas.reference([0, 1], [0, 1], colour=canvas.GREY, hover=tr("perfect calibration"))]
+    traces += [_bins(1, tr("before (sigmoid of the raw score)"), row.before)]
+    traces += [_bins(0, tr("after ({method})", method=tr(METHOD_WORDS[row.method])), row.after)]
     figure = canvas.figure(traces, height=380, showlegend=True)
-    figure.update_xaxes(title="mean probability of the bin", range=[-0.01, 1.01])
-    return figure.update_yaxes(title="share of positives in the bin", range=[-0.01, max(top, 0.2)])
+    figure.update_xaxes(title=tr("mean probability of the bin"), range=[-0.01, 1.01])
+    return figure.update_yaxes(title=tr("share of positives in the bin"), range=[-0.01, max(top, 0.2)])
 
 
 def _bins(i: int, name: str, quality: Quality) -> go.Scatter:
@@ -95,8 +100,18 @@ def _bins(i: int, name: str, quality: Quality) -> go.Scatter:
             "color": look.colour,
             "thickness": 1,
         },
-        text=[f"{b.films:,} films, share {b.share:.3f} ({b.low:.3f}–{b.high:.3f})" for b in bins],
-        hovertemplate=f"{name}<br>probability %{{x:.3f}}: %{{text}}<extra></extra>",
+        text=[
+            trn(
+                "{n:,} film, share {share:.3f} ({low:.3f}–{high:.3f})",
+                "{n:,} films, share {share:.3f} ({low:.3f}–{high:.3f})",
+                b.films,
+                share=b.share,
+                low=b.low,
+                high=b.high,
+            )
+            for b in bins
+        ],
+        hovertemplate=f"{name}<br>{tr('probability')} %{{x:.3f}}: %{{text}}<extra></extra>",
     )
 
 
@@ -111,10 +126,10 @@ def bin_counts(row: Reliability) -> go.Figure:
                 y=[b.films for b in row.after.bins],
                 width=max(0.006, min(0.03, gap * 0.8)),
                 marker=canvas.hatched(canvas.COLOURS[0], ""),
-                hovertemplate="%{y:,} films at mean probability %{x:.3f}<extra></extra>",
+                hovertemplate=tr("%{y:,} films at mean probability %{x:.3f}") + "<extra></extra>",
             )
         ],
         height=130,
     )
-    figure.update_xaxes(title="mean probability of the bin (after)", range=[-0.01, 1.01])
-    return figure.update_yaxes(title="films")
+    figure.update_xaxes(title=tr("mean probability of the bin (after)"), range=[-0.01, 1.01])
+    return figure.update_yaxes(title=tr("films"))

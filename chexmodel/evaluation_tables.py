@@ -6,37 +6,41 @@ from typing import Final
 
 import pandas as pd
 
+from chexmodel import language
 from chexmodel.baselines import LOWER_IS_BETTER
-from chexmodel.calibration import Calibration
+from chexmodel.calibration import METHOD_WORDS, Calibration
+from chexmodel.fitting import Provenance
+from chexmodel.language import mark, tr
+from chexmodel.reasons import told
 from chexmodel.reliability import Reliability
 from chexmodel.scores import Average, Evaluation, ObservationScore, interval
 from chexmodel.thresholds import Threshold
 
 WORDS: Final = {
     "auroc": "AUROC",
-    "average_precision": "average precision",
-    "recall": "sensitivity (recall)",
-    "specificity": "specificity",
-    "precision": "PPV (precision)",
-    "npv": "NPV",
+    "average_precision": mark("average precision"),
+    "recall": mark("sensitivity (recall)"),
+    "specificity": mark("specificity"),
+    "precision": mark("PPV (precision)"),
+    "npv": mark("NPV"),
     "f1": "F1",
-    "balanced_accuracy": "balanced accuracy",
-    "accuracy": "accuracy",
-    "brier": "Brier score",
-    "ece": "calibration error (ECE)",
-    "f1_constant_yes": "F1 of a constant yes",
+    "balanced_accuracy": mark("balanced accuracy"),
+    "accuracy": mark("accuracy"),
+    "brier": mark("Brier score"),
+    "ece": mark("calibration error (ECE)"),
+    "f1_constant_yes": mark("F1 of a constant yes"),
 }
-"""Metric → what it is called; the order in which they are read."""
+"""Metric → what it is called, a message; the order in which they are read."""
 
 SCARCE: Final = 10
-"""With fewer positives or negatives an interval says little."""
+"""With fewer positives or negatives an interval says little; `READING` names it too."""
 
-READING: Final = (
+READING: Final = mark(
     "A constant answer has AUROC 0.50 and balanced accuracy 0.50, and the share of positives as its average "
     "precision. Lift: how much better than the best of three constant answers (always yes, always no, always "
     "the prevalence) on the same films; at or below 0 the model shows nothing. Brier score and calibration "
     "error (10 adaptive bins) are better when lower; resampling adds noise to the latter, so that its "
-    f"interval lies high. †: fewer than {SCARCE} positives or negatives, where the bootstrap understates how "
+    "interval lies high. †: fewer than 10 positives or negatives, where the bootstrap understates how "
     "little is known."
 )
 
@@ -49,28 +53,28 @@ def scores_table(evaluation: Evaluation) -> pd.DataFrame:
 def _row(score: ObservationScore) -> dict[str, str | int]:
     lift = score.lift
     return {
-        "observation": score.observation + (" †" if scarce(score) else ""),
-        "positives": score.positives,
-        "negatives": score.negatives,
-        "masked": score.masked,
-        "prevalence": number(score.prevalence, digits=3),
-        "AUROC (95 %)": interval(score.auroc),
-        "average precision (95 %)": interval(score.average_precision),
-        "F1 (95 %)": interval(score.f1),
-        "F1 of the best constant": number(best_constant(score, "f1")),
-        "lift in F1": interval(lift["f1"], signed=True) if lift else "—",
-        "sensitivity (95 %)": interval(score.recall),
-        "specificity (95 %)": interval(score.specificity),
-        "PPV": number(score.precision.value),
-        "NPV": number(score.npv.value),
-        "balanced accuracy": number(score.balanced_accuracy.value),
-        "accuracy": number(score.accuracy.value),
-        "lift in accuracy": interval(lift["accuracy"], signed=True) if lift else "—",
-        "Brier (95 %)": interval(score.brier, digits=3),
-        "lift in Brier": interval(lift["brier"], signed=True) if lift else "—",
-        "ECE (95 %)": interval(score.ece, digits=3),
-        "threshold": number(score.threshold, digits=3),
-        "why undefined": why(score),
+        mark("observation"): tr(score.observation) + (" †" if scarce(score) else ""),
+        mark("positives"): score.positives,
+        mark("negatives"): score.negatives,
+        mark("masked"): score.masked,
+        mark("prevalence"): number(score.prevalence, digits=3),
+        mark("AUROC (95 %)"): interval(score.auroc),
+        mark("average precision (95 %)"): interval(score.average_precision),
+        mark("F1 (95 %)"): interval(score.f1),
+        mark("F1 of the best constant"): number(best_constant(score, "f1")),
+        mark("lift in F1"): interval(lift["f1"], signed=True) if lift else "—",
+        mark("sensitivity (95 %)"): interval(score.recall),
+        mark("specificity (95 %)"): interval(score.specificity),
+        mark("PPV"): number(score.precision.value),
+        mark("NPV"): number(score.npv.value),
+        mark("balanced accuracy"): number(score.balanced_accuracy.value),
+        mark("accuracy"): number(score.accuracy.value),
+        mark("lift in accuracy"): interval(lift["accuracy"], signed=True) if lift else "—",
+        mark("Brier (95 %)"): interval(score.brier, digits=3),
+        mark("lift in Brier"): interval(lift["brier"], signed=True) if lift else "—",
+        mark("ECE (95 %)"): interval(score.ece, digits=3),
+        mark("threshold"): number(score.threshold, digits=3),
+        mark("why undefined"): why(score),
     }
 
 
@@ -90,11 +94,12 @@ def best_constant(score: ObservationScore, metric: str) -> float:
 def why(score: ObservationScore) -> str:
     """Why a figure of an observation is undefined; empty where none is."""
     if score.undefined:
-        return score.undefined
+        return told(score.undefined)
     if math.isnan(score.precision.value):
-        return "no film is called positive: no PPV"
+        return tr("no film is called positive: no PPV")
     # An evaluation of a former version has no constants, and did not measure the NPV.
-    return "every film is called positive: no NPV" if score.constants and math.isnan(score.npv.value) else ""
+    no_npv = score.constants and math.isnan(score.npv.value)
+    return tr("every film is called positive: no NPV") if no_npv else ""
 
 
 def averages_table(evaluation: Evaluation) -> pd.DataFrame:
@@ -108,13 +113,15 @@ def averages_table(evaluation: Evaluation) -> pd.DataFrame:
         if metric in evaluation.macro:
             rows.append(
                 {
-                    "metric": words,
-                    "macro": cell(evaluation.macro, metric),
-                    "over": evaluation.macro[metric].observations,
-                    "equivalent as one": cell(evaluation.macro_distinct, metric),
-                    "over ": evaluation.macro_distinct[metric].observations,
-                    "macro lift over the best constant": cell(evaluation.macro_lift, metric, signed=True),
-                    "micro": cell(evaluation.micro, metric),
+                    mark("metric"): tr(words),
+                    mark("macro"): cell(evaluation.macro, metric),
+                    mark("over"): evaluation.macro[metric].observations,
+                    mark("equivalent as one"): cell(evaluation.macro_distinct, metric),
+                    mark("over "): evaluation.macro_distinct[metric].observations,
+                    mark("macro lift over the best constant"): cell(
+                        evaluation.macro_lift, metric, signed=True
+                    ),
+                    mark("micro"): cell(evaluation.micro, metric),
                 }
             )
     return pd.DataFrame(rows)
@@ -125,17 +132,17 @@ def reliability_table(rows: list[Reliability]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "observation": row.observation,
-                "positives": row.positives,
-                "negatives": row.negatives,
-                "method": row.method,
-                "log-loss before": row.before.log_loss,
-                "log-loss after": row.after.log_loss,
-                "gain (95 %)": interval(row.gain, signed=True),
-                "Brier before": row.before.brier,
-                "Brier after": row.after.brier,
-                "ECE before": row.before.ece,
-                "ECE after": row.after.ece,
+                mark("observation"): tr(row.observation),
+                mark("positives"): row.positives,
+                mark("negatives"): row.negatives,
+                mark("method"): tr(METHOD_WORDS[row.method]),
+                mark("log-loss before"): row.before.log_loss,
+                mark("log-loss after"): row.after.log_loss,
+                mark("gain (95 %)"): interval(row.gain, signed=True),
+                mark("Brier before"): row.before.brier,
+                mark("Brier after"): row.after.brier,
+                mark("ECE before"): row.before.ece,
+                mark("ECE after"): row.after.ece,
             }
             for row in rows
         ]
@@ -147,12 +154,12 @@ def calibrations_table(calibrations: Sequence[Calibration]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "observation": row.observation,
-                "method": row.method,
-                "slope": math.nan if row.knots else row.slope,
-                "intercept": math.nan if row.knots else row.intercept,
-                "fitted on": f"{row.split}: {row.positives:,} positives, {row.negatives:,} negatives",
-                "why a default": row.reason or "",
+                mark("observation"): tr(row.observation),
+                mark("method"): tr(METHOD_WORDS[row.method]),
+                mark("slope"): math.nan if row.knots else row.slope,
+                mark("intercept"): math.nan if row.knots else row.intercept,
+                mark("fitted on"): _fit(row),
+                mark("why a default"): told(row.reason),
             }
             for row in calibrations
         ]
@@ -164,14 +171,14 @@ def thresholds_table(thresholds: Sequence[Threshold]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "observation": point.observation,
-                "threshold": number(point.value, digits=3),
-                "indeterminate band": "—" if math.isnan(point.low) else f"{point.low:.3f}–{point.high:.3f}",
-                "rule": point.rule + (f" {point.wanted:.2f}" if point.wanted is not None else ""),
-                "fitted on": f"{point.split}: {point.positives:,} positives, {point.negatives:,} negatives",
-                "sensitivity there": interval(point.sensitivity),
-                "specificity there": interval(point.specificity),
-                "why a default": point.reason or "",
+                mark("observation"): tr(point.observation),
+                mark("threshold"): number(point.value, digits=3),
+                mark("indeterminate band"): _band(point),
+                mark("rule"): point.rule + ("" if point.wanted is None else f" {number(point.wanted)}"),
+                mark("fitted on"): _fit(point),
+                mark("sensitivity there"): interval(point.sensitivity),
+                mark("specificity there"): interval(point.specificity),
+                mark("why a default"): told(point.reason),
             }
             for point in thresholds
         ]
@@ -180,4 +187,19 @@ def thresholds_table(thresholds: Sequence[Threshold]) -> pd.DataFrame:
 
 def number(value: float, *, digits: int = 2) -> str:
     """So many decimals, or a dash where undefined."""
-    return "—" if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
+    return language.number(value, f".{digits}f").replace("-", "−")
+
+
+def _fit(row: Provenance) -> str:
+    return tr(
+        "{split}: {positives:,} positives, {negatives:,} negatives",
+        split=tr(row.split),
+        positives=row.positives,
+        negatives=row.negatives,
+    )
+
+
+def _band(point: Threshold) -> str:
+    if math.isnan(point.low):
+        return "—"
+    return f"{number(point.low, digits=3)}–{number(point.high, digits=3)}"

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 from chexmodel.errors import ImageError
 from chexmodel.film import MAX_BYTES
 from chexmodel.labels import NO_FINDING
+from chexmodel.language import tr
 
 _BASE: Final = (
     "https://raw.githubusercontent.com/mlmed/dl-web-xray/6d46e5dfdc033715dc9b19a2600c79309a8c8400/examples/"
@@ -64,12 +65,16 @@ def fetch(example: Example, *, base: str = _BASE) -> bytes:
             data: bytes = reply.read(MAX_BYTES + 1)
     except (OSError, HTTPException, ValueError) as error:  # URLError is an OSError, a cut transfer is not
         raise ImageError(
-            "The example could not be fetched: this machine seems to be offline, or GitHub can't be reached. "
-            "Try the synthetic phantom, or upload a film of your own."
+            tr(
+                "The example could not be fetched: this machine seems to be offline, or GitHub can't "
+                "be reached. Try the synthetic phantom, or upload a film of your own."
+            )
         ) from error
     if hashlib.sha256(data).hexdigest() != example.sha256:
         raise ImageError(
-            "The example that arrived is not the published one (its SHA-256 differs), so it is not shown. "
-            "Try the synthetic phantom, or upload a film of your own."
+            tr(
+                "The example that arrived is not the published one (its SHA-256 differs), so it is not "
+                "shown. Try the synthetic phantom, or upload a film of your own."
+            )
         )
     return data

@@ -14,24 +14,51 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from chexmodel import images
-from chexmodel.audit import Kind, in_order, problems
+from chexmodel.audit import in_order, problems
+from chexmodel.audit_kinds import Kind
 from chexmodel.duplicates import FINE_RADIUS, distances, near_pairs, perceptual_hash
 from chexmodel.errors import ImageError
+from chexmodel.language import mark
 from chexmodel.schema import FIRST_ROW
 
+_LOOKS_LIKE: Final = mark(
+    "the film looks like another one: at most {bits} of 255 bits of their hashes differ"
+)
+_NO_FILE: Final = mark("no such file")
+_ONE_VALUE: Final = mark("all pixels are {value}")
+_SAME_OWN: Final = mark("the same file as {path} ({file}), of the same patient")
+_SAME_OTHER: Final = mark("the same file as {path} ({file}), of another patient")
+_NEAR_OWN: Final = mark("{bits} of 255 bits from {path} ({file}), of the same patient")
+_NEAR_OTHER: Final = mark("{bits} of 255 bits from {path} ({file}), of another patient")
+
+FILM_MESSAGES: Final = (
+    _LOOKS_LIKE,
+    _NO_FILE,
+    _ONE_VALUE,
+    _SAME_OWN,
+    _SAME_OTHER,
+    _NEAR_OWN,
+    _NEAR_OTHER,
+)
+"""As `audit.TABLE_MESSAGES`, and the one rule with a number; why a film can't be read is English as well."""
+
 FILM_KINDS: Final[dict[str, Kind]] = {
-    "missing film": Kind("error", "there is no file at the path", "complete the copy, or leave the row out"),
-    "unreadable film": Kind("error", "the file can't be decoded", "copy the film again"),
-    "film of one grey value": Kind(
-        "error", "all pixels have the same value", "copy the film again, or leave it out"
+    mark("missing film"): Kind(
+        "error", mark("there is no file at the path"), mark("complete the copy, or leave the row out")
     ),
-    "identical films": Kind(
-        "error", "another film's file has the same bytes (SHA-256)", "keep one of them, in one split"
+    mark("unreadable film"): Kind("error", mark("the file can't be decoded"), mark("copy the film again")),
+    mark("film of one grey value"): Kind(
+        "error", mark("all pixels have the same value"), mark("copy the film again, or leave it out")
     ),
-    "near-identical films": Kind(
+    mark("identical films"): Kind(
+        "error",
+        mark("another film's file has the same bytes (SHA-256)"),
+        mark("keep one of them, in one split"),
+    ),
+    mark("near-identical films"): Kind(
         "warning",
-        f"the film looks like another one: at most {FINE_RADIUS} of 255 bits of their hashes differ",
-        "compare the two; keep one if they are one picture, in one split",
+        _LOOKS_LIKE.format(bits=FINE_RADIUS),
+        mark("compare the two; keep one if they are one picture, in one split"),
     ),
 }
 """What `audit_films` looks for."""
@@ -92,7 +119,7 @@ def audit_films(
 def _look(place: str) -> _Seen:
     path = Path(place)
     if not path.is_file():
-        return _Seen("missing film", "no such file")
+        return _Seen("missing film", _NO_FILE)
     try:
         grey = images.read(path).grey
         with path.open("rb") as stream:
@@ -101,7 +128,7 @@ def _look(place: str) -> _Seen:
         # Without the directory: it may be shown to visitors.
         return _Seen("unreadable film", str(error).removeprefix(f"{path}: "))
     if grey.min() == grey.max():
-        return _Seen("film of one grey value", f"all pixels are {grey.flat[0]:g}")
+        return _Seen("film of one grey value", _ONE_VALUE.format(value=f"{grey.flat[0]:g}"))
     return _Seen(digest=digest, hash=perceptual_hash(grey))
 
 
@@ -125,14 +152,14 @@ def _pairs(kind: str, films: pd.DataFrame, pairs: list[tuple[int, int]]) -> pd.D
     """A row per film with a twin, in the films' order; a film with several names one."""
     twin = dict(reversed(pairs))
     at = sorted(twin)
-    said = [_named(films, i, twin[i], "the same file as") for i in at]
+    said = [_named(films, i, twin[i], _SAME_OWN, _SAME_OTHER) for i in at]
     return problems(kind, films.iloc[at], said, kinds=FILM_KINDS)
 
 
-def _named(films: pd.DataFrame, film: int, other: int, how: str) -> str:
+def _named(films: pd.DataFrame, film: int, other: int, own: str, others: str, bits: int = 0) -> str:
     one, two = films.iloc[film], films.iloc[other]
-    whose = "the same patient" if one["patient"] == two["patient"] else "another patient"
-    return f"{how} {two['Path']} ({two['file']}), of {whose}"
+    message = own if one["patient"] == two["patient"] else others
+    return message.format(path=two["Path"], file=two["file"], bits=bits)
 
 
 def _near(films: pd.DataFrame, seen: list[_Seen], originals: list[int]) -> pd.DataFrame:
@@ -150,7 +177,7 @@ def _near(films: pd.DataFrame, seen: list[_Seen], originals: list[int]) -> pd.Da
     rows = sorted(nearest, key=lambda film: (groups[film], film))
     at = [originals[film] for film in rows]
     said = [
-        _named(films, originals[film], originals[other], f"{bits} of 255 bits from")
+        _named(films, originals[film], originals[other], _NEAR_OWN, _NEAR_OTHER, bits)
         for film in rows
         for bits, other in (nearest[film],)
     ]

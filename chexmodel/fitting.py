@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.reasons import TOO_FEW
 
 MIN_CLASS_COUNT: Final = 10
 """Fewer positives or negatives than this in the fitting split: nothing is fitted to them."""
@@ -51,9 +52,8 @@ def samples(targets: NDArray[np.floating], scores: NDArray[np.floating], *, spli
         positives, negatives = int((labels == 1).sum()), int((labels == 0).sum())
         reason = None
         if min(positives, negatives) < MIN_CLASS_COUNT:
-            reason = (
-                f"{positives} positives and {negatives} negatives in the {split} split; "
-                f"{MIN_CLASS_COUNT} of each are needed"
+            reason = TOO_FEW.format(
+                positives=positives, negatives=negatives, split=split, needed=MIN_CLASS_COUNT
             )
         found = Provenance(
             observation=observation, split=split, positives=positives, negatives=negatives, reason=reason

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from chexmodel.localisation import CENTRE, Baseline, Localisation, LocalisationScore
 from chexmodel.methods import EXACT, Method
+from chexmodel.reasons import FORMER_HITS
 from chexmodel.scores import Estimate, Undefinable
 
 
@@ -30,7 +31,6 @@ def from_former(rows: Sequence[Pointing]) -> Localisation:
     They have no IoU, no interval of the baseline and no difference to it: undefined, with the reason.
     """
     unknown = Estimate(value=np.nan, low=np.nan, high=np.nan)
-    reason = "a former version measured the hit rate alone: evaluate the bundle again"
     scores = []
     for row in rows:
         centre = Estimate(value=row.centre, low=np.nan, high=np.nan)
@@ -48,7 +48,7 @@ def from_former(rows: Sequence[Pointing]) -> Localisation:
                     hit=hit,
                     iou=unknown,
                     overlapping=unknown,
-                    undefined=reason,
+                    undefined=FORMER_HITS,
                 )
             )
     return Localisation(scores=tuple(scores))

@@ -9,18 +9,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chexmodel.errors import DatasetError
+from chexmodel.language import mark, tr
 
-DEFAULT_COLUMNS: Final = ("Sex", "Age", "AP/PA")
+DEFAULT_COLUMNS: Final = (mark("Sex"), mark("Age"), mark("AP/PA"))
 
 AGE_BANDS: Final[dict[str, float]] = {
-    "< 40 years": 40,
-    "40–59 years": 60,
-    "60–79 years": 80,
-    "≥ 80 years": np.inf,
+    mark("< 40 years"): 40,
+    mark("40–59 years"): 60,
+    mark("60–79 years"): 80,
+    mark("≥ 80 years"): np.inf,
 }
 """Name of each age band → the age in years below which it ends."""
 
-NOT_STATED: Final = "not stated"
+NOT_STATED: Final = mark("not stated")
 """The group of the films whose cell is blank."""
 
 MAX_GROUPS: Final = 12
@@ -66,7 +67,11 @@ def group_by(table: pd.DataFrame, column: str) -> Grouping:
     choices = [name for name in table.columns if name not in IDENTITIES]
     if column not in choices:
         raise DatasetError(
-            f"the table has no column “{column}” to group films by: choose among {', '.join(choices)}"
+            tr(
+                "the table has no column “{column}” to group films by: choose among {choices}",
+                column=column,
+                choices=", ".join(choices),
+            )
         )
     words = table[column].astype(object).where(table[column].notna(), "").astype(str).str.strip()
     blank = (words == "").to_numpy()
@@ -87,27 +92,33 @@ def _written(column: str, words: "pd.Series[Any]", choices: list[str]) -> _Cut:
     names, codes = np.unique(words.to_numpy(dtype=str), return_inverse=True)
     if len(names) > MAX_GROUPS:
         raise DatasetError(
-            f"column “{column}” has {len(names):,} distinct values, at most {MAX_GROUPS} make groups: choose "
-            f"another of {', '.join(choices)}"
+            tr(
+                "column “{column}” has {values:,} distinct values, at most {most} make groups: choose "
+                "another of {choices}",
+                column=column,
+                values=len(names),
+                most=MAX_GROUPS,
+                choices=", ".join(choices),
+            )
         )
-    return tuple(map(str, names)), codes.astype(np.int64), "as written in the table"
+    return tuple(map(str, names)), codes.astype(np.int64), mark("as written in the table")
 
 
 def _numeric(column: str, numbers: NDArray[np.float64]) -> _Cut:
     if column == "Age":
         codes = np.searchsorted(list(AGE_BANDS.values()), numbers, side="right")
-        return tuple(AGE_BANDS), codes.astype(np.int64), "bands of years"
+        return tuple(AGE_BANDS), codes.astype(np.int64), mark("bands of years")
     distinct, codes = np.unique(numbers, return_inverse=True)
     if len(distinct) <= MAX_GROUPS:
         names = tuple(np.format_float_positional(value, trim="-") for value in distinct)
-        return names, codes.astype(np.int64), "as written in the table"
+        return names, codes.astype(np.int64), mark("as written in the table")
     edges = np.unique(np.quantile(numbers, (0.25, 0.5, 0.75)))
     edges = edges[edges > distinct[0]]  # a tie at the least value would make an empty first quarter
     codes = np.searchsorted(edges, numbers, side="right")
     shown = _rounded(edges)
     inner = [f"{low} to < {high}" for low, high in pairwise(shown)]
     names = (f"< {shown[0]}", *inner, f"≥ {shown[-1]}") if shown else ("all",)
-    return names, codes.astype(np.int64), "quarters of the films that state it"
+    return names, codes.astype(np.int64), mark("quarters of the films that state it")
 
 
 def _rounded(numbers: NDArray[np.float64]) -> list[str]:

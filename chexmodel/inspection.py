@@ -2,16 +2,22 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import pandas as pd
 
-from chexmodel.audit import TABLE_KINDS, Kind, audit, count, in_order
-from chexmodel.film_audit import FILM_KINDS, audit_films
+from chexmodel.audit import audit, count, in_order
+from chexmodel.audit_kinds import TABLE_KINDS, TABLE_MESSAGES, Kind
+from chexmodel.film_audit import FILM_KINDS, FILM_MESSAGES, audit_films
+from chexmodel.language import mark
 from chexmodel.layout import csv_files, image_paths
 from chexmodel.reading import read_loosely
 
 ALL_KINDS: dict[str, Kind] = TABLE_KINDS | FILM_KINDS
+NOT_ASKED: Final = mark("not asked for")
+NO_FILMS: Final = mark("no film lies at the paths of {tables}")
+MESSAGES: Final = (*TABLE_MESSAGES, *FILM_MESSAGES, NOT_ASKED, NO_FILMS)
+"""What `retelling.retold` tells an inspection by: its sentences are English."""
 
 
 class Inspection(NamedTuple):
@@ -56,14 +62,14 @@ def inspect(
     tables = {name: table for name, (table, _) in loose.items()}
     found = audit(tables, broken={name: broken for name, (_, broken) in loose.items()})
     counts = count(found)
-    unchecked = "" if films else "not asked for"
+    unchecked = "" if films else NOT_ASKED
     if films:
         paths = {csv.name: image_paths(tables[csv.name], csv) for csv in files}
         if any(path.is_file() for some in paths.values() for path in some):
             in_films = audit_films(tables, paths, progress=progress)
             found, counts = in_order([found, in_films]), counts | count(in_films, FILM_KINDS)
         else:
-            unchecked = f"no film lies at the paths of {' or '.join(tables)}"
+            unchecked = NO_FILMS.format(tables=" or ".join(tables))
     rows = sum(rows_of(table, broken) for table, broken in loose.values())
     return Inspection(found, counts, tuple(tables), rows, unchecked)
 

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, TypeVar, get_args
 
 Language = Literal["en", "fr"]
+Message = TypeVar("Message", bound=str)
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 NAMES: Final[dict[Language, str]] = {"en": "English", "fr": "Français"}
 """What each language calls itself."""
@@ -22,11 +23,11 @@ CATALOGUES: Final = Path(__file__).resolve().parents[1] / "assets" / "locale"
 DOMAIN: Final = "chexmodel"
 
 _NUMERIC: Final = "bcdeEfFgGn%"
-_chosen: ContextVar[Language] = ContextVar("language", default="en")
+_chosen: ContextVar[Language | None] = ContextVar("language", default=None)
 
 
 def _from_context() -> Language:
-    return _chosen.get()
+    return _chosen.get() or "en"
 
 
 _current: Callable[[], Language] = _from_context
@@ -38,17 +39,17 @@ def current() -> Language:
 
 
 def ask(source: Callable[[], Language | None]) -> None:
-    """Take the language from `source` from now on, and from the context where that knows none.
+    """Take the language from `source` from now on, but inside of `using`; English where it knows none.
 
     For a shell that serves people of several languages in one process, in threads that it does not start.
     """
     global _current
-    _current = lambda: source() or _from_context()  # noqa: E731
+    _current = lambda: _chosen.get() or source() or "en"  # noqa: E731
 
 
 @contextmanager
 def using(language: Language) -> Iterator[None]:
-    """Speak a language inside the block; for shells without a source of their own, and for tests."""
+    """Speak a language inside the block, whatever `ask` was told: for what is saved, command lines, tests."""
     token = _chosen.set(language)
     try:
         yield
@@ -62,7 +63,7 @@ def nearest(wanted: str | None) -> Language:
     return next((language for language in LANGUAGES if language == primary), "en")
 
 
-def mark(message: str) -> str:
+def mark(message: Message) -> Message:
     """Mark a constant for translation; `tr` translates it where it is shown."""
     return message
 

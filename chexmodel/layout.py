@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from chexmodel.errors import DatasetError
+from chexmodel.language import tr
 
 _PREFIX: Final = re.compile(r"^CheXpert-v1\.0[^/]*/")
 _PROBES: Final = 32
@@ -35,7 +36,7 @@ def csv_files(data: str | Path) -> tuple[Path, Path | None]:
         train = data
     else:
         raise DatasetError(
-            f"{data} does not exist: give a CheXpert CSV or the directory that holds train.csv"
+            tr("{data} does not exist: give a CheXpert CSV or the directory that holds train.csv", data=data)
         )
     valid = train.with_name("valid.csv")
     return train, valid if valid.is_file() and valid != train else None
@@ -50,10 +51,21 @@ def _train_csv(directory: Path) -> Path:
         return found[0]
     if found:
         names = ", ".join(path.parent.name for path in found)
-        raise DatasetError(f"{directory} holds several data sets ({names}): give one of these directories")
+        raise DatasetError(
+            tr(
+                "{directory} holds several data sets ({names}): give one of these directories",
+                directory=directory,
+                names=names,
+            )
+        )
     raise DatasetError(
-        f"{directory} has no train.csv: looked for {directory / 'train.csv'} and "
-        f"{directory / 'CheXpert-v1.0*' / 'train.csv'}; give the CSV itself or the directory that holds it"
+        tr(
+            "{directory} has no train.csv: looked for {file} and {pattern}; give the CSV itself or "
+            "the directory that holds it",
+            directory=directory,
+            file=directory / "train.csv",
+            pattern=directory / "CheXpert-v1.0*" / "train.csv",
+        )
     )
 
 
@@ -115,8 +127,14 @@ def require_images(table: pd.DataFrame, paths: Sequence[Path]) -> None:
         return
     # Index and header: the row as a spreadsheet counts it, also in a part of a table.
     named = ", ".join(f"{paths[i]} (row {int(table.index[i]) + 2})" for i in missing[:_NAMED])
-    more = f" and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
+    if len(missing) > _NAMED:
+        named = tr("{some} and {n:,} more", some=named, n=len(missing) - _NAMED)
     raise DatasetError(
-        f"{len(missing):,} of {len(paths):,} films are missing: {named}{more}; complete the copy, "
-        "or leave these rows out with --skip-missing"
+        tr(
+            "{missing:,} of {films:,} films are missing: {named}; complete the copy, or "
+            "leave these rows out with --skip-missing",
+            missing=len(missing),
+            films=len(paths),
+            named=named,
+        )
     )

@@ -15,12 +15,14 @@ from pydantic import BaseModel, ConfigDict
 from chexmodel.bootstrap import draw_weights
 from chexmodel.draws import estimate
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import mark
 from chexmodel.methods import METHODS, Method
+from chexmodel.reasons import NO_CUTOFF
 from chexmodel.scores import Estimate
 
 Baseline = Literal["image centre", "mean box"]
-CENTRE: Final[Baseline] = "image centre"
-MEAN_BOX: Final[Baseline] = "mean box"
+CENTRE: Final[Baseline] = mark("image centre")
+MEAN_BOX: Final[Baseline] = mark("mean box")
 BASELINES: Final[tuple[Baseline, ...]] = (CENTRE, MEAN_BOX)
 """Maps that look at no film: they peak in its middle, or where other films' regions lie most often."""
 
@@ -191,9 +193,7 @@ def _scores(
                 overlapping=estimate(drawn.overlapping),
                 hit_margin=_margin(drawn.hit, {base: draws[base].hit for base in against}),
                 iou_margin=_margin(drawn.iou, {base: draws[base].iou for base in against}),
-                undefined=f"for {unknown} films no film of another patient gives a cut-off"
-                if unknown
-                else None,
+                undefined=NO_CUTOFF.format(films=unknown) if unknown else None,
             )
         )
     return scores

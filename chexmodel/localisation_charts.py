@@ -7,6 +7,7 @@ from typing import Final
 import plotly.graph_objects as go
 
 from chexmodel import canvas
+from chexmodel.language import tr
 from chexmodel.localisation import BASELINES, LocalisationScore, Measure
 from chexmodel.localisation_words import MEASURES
 from chexmodel.scores import interval
@@ -39,15 +40,15 @@ def forest(scores: Sequence[LocalisationScore], measure: Measure) -> go.Figure:
             "size": 10,
             "line": {"width": 2, "color": colours},
         },
-        customdata=[f"{score.method}: {interval(score.measured(measure))}" for _, score in shown],
+        customdata=[f"{tr(score.method)}: {interval(score.measured(measure))}" for _, score in shown],
         hovertemplate="%{customdata}<extra></extra>",
     )
     figure = canvas.figure([trace], height=_ROW * len(scores) + 70, showlegend=False)
     methods = sum(score.method not in BASELINES for score in scores)
     if 0 < methods < len(scores):
         figure.add_hline(y=methods - 0.5, line={"color": canvas.GREY, "width": 1})
-    figure.update_xaxes(title=f"{MEASURES[measure]}, 0–1", range=[-0.02, 1.02], zeroline=False)
-    return canvas.named_rows(figure, [score.method for score in scores])
+    figure.update_xaxes(title=f"{tr(MEASURES[measure])}, 0–1", range=[-0.02, 1.02], zeroline=False)
+    return canvas.named_rows(figure, [tr(score.method) for score in scores])
 
 
 def _mark(score: LocalisationScore, measure: Measure) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from chexmodel.labels import OBSERVATIONS, BlankPolicy, UncertainPolicy
+from chexmodel.language import tr
 from chexmodel.preprocessing import Preprocessing
 from chexmodel.scores import Evaluation
 
@@ -53,8 +54,10 @@ class Origin(BaseModel):
 
     @property
     def caution(self) -> str:
-        """What to know of any score of these weights."""
-        return f"The films scored may be among those that it was trained on: {self.trained_on}."
+        """What to know of any score of these weights, in the language in use."""
+        return tr(
+            "The films scored may be among those that it was trained on: {films}.", films=self.trained_on
+        )
 
 
 class Manifest(BaseModel):

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from chexmodel.errors import DatasetError
 from chexmodel.labels import CHEXLOCALIZE_NAMES, OBSERVATIONS
+from chexmodel.language import tr
 
 _Side = Annotated[int, Field(gt=0, le=20_000)]
 
@@ -67,8 +68,12 @@ def read_masks(csv: Path) -> dict[str, list[Mask]]:
         return {image: masks for image, found in films.items() if (masks := _masks(image, found))}
     except (ValidationError, ValueError, OSError) as error:
         raise DatasetError(
-            f"{file} holds no masks in the format of CheXlocalize, image id → finding → size and counts "
-            f"({textwrap.shorten(str(error), 200)}): correct it, or move it away"
+            tr(
+                "{file} holds no masks in the format of CheXlocalize, image id → finding → size and "
+                "counts ({reason}): correct it, or move it away",
+                file=file,
+                reason=textwrap.shorten(str(error), 200),
+            )
         ) from error
 
 

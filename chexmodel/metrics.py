@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from chexmodel.baselines import constant_answers
 from chexmodel.draws import MACRO, Draws, average, averages, draw, estimate
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.reasons import NOT_TRAINED, ONE_CLASS
 from chexmodel.scores import Average, Estimate, Evaluation, ObservationScore
 
 __all__ = [
@@ -111,9 +112,9 @@ def _score(drawn: Draws, k: int) -> ObservationScore:
     positives, negatives = int((labels == 1).sum()), int((labels == 0).sum())
     undefined = None
     if np.isnan(drawn.probs[:, k]).all():
-        undefined, cut = "not trained in this model", float("nan")
+        undefined, cut = NOT_TRAINED, float("nan")
     elif positives == 0 or negatives == 0:
-        undefined = f"{positives} positives and {negatives} negatives among these films"
+        undefined = ONE_CLASS.format(positives=positives, negatives=negatives)
     constants = constant_answers(np.array([positives], float), np.array([negatives], float))
     estimates = {metric: estimate(drawn.metrics[k][metric]) for metric in MACRO}
     return ObservationScore(

@@ -13,6 +13,7 @@ from torch import nn
 
 from chexmodel.errors import BundleError
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import tr
 
 _PROBE_SIDE = 128  # px; enough for a stride of 32 to leave a map of several cells, without padding too
 
@@ -65,15 +66,24 @@ def build(
     # Checked first: create_model would take "hf-hub:…" too and fetch what a stranger's bundle names.
     if not timm.is_model(backbone.split(".")[0]):
         near = ", ".join(difflib.get_close_matches(backbone, timm.list_models(), n=4)) or "timm.list_models()"
-        raise BundleError(f"timm has no backbone {backbone!r}; the nearest: {near}")
+        raise BundleError(
+            tr("timm has no backbone {backbone!r}; the nearest: {near}", backbone=backbone, near=near)
+        )
     try:
         body = timm.create_model(backbone, pretrained=pretrained is True, num_classes=0, in_chans=channels)
     except RuntimeError as error:
-        raise BundleError(f"backbone {backbone!r} can't be made: {error}") from error
+        raise BundleError(
+            tr("backbone {backbone!r} can't be made: {error}", backbone=backbone, error=error)
+        ) from error
     except OSError as error:
         raise BundleError(
-            f"the ImageNet weights of {backbone!r} can't be downloaded ({type(error).__name__}): connect to "
-            "the network, give a local file (--weights FILE), or start from random weights (--weights none)"
+            tr(
+                "the ImageNet weights of {backbone!r} can't be downloaded ({kind}): connect to the "
+                "network, give a local file (--weights FILE), or start from random weights (--weights "
+                "none)",
+                backbone=backbone,
+                kind=type(error).__name__,
+            )
         ) from error
     _require_average_pooling(body, backbone, channels)
     if isinstance(pretrained, Path):
@@ -133,7 +143,7 @@ def load_backbone_weights(backbone: nn.Module, file: Path) -> None:
         BundleError: the file is missing, unreadable or of another network.
     """
     if not file.is_file():
-        raise BundleError(f"weights file {file} does not exist: check --weights")
+        raise BundleError(tr("weights file {file} does not exist: check --weights", file=file))
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -147,16 +157,24 @@ def load_backbone_weights(backbone: nn.Module, file: Path) -> None:
             raise TypeError("it does not map names to tensors")
     except Exception as error:
         raise BundleError(
-            f"weights file {file} can't be read as a state dict ({type(error).__name__}: {error}); "
-            "save it with torch.save(model.state_dict(), FILE) or as safetensors"
+            tr(
+                "weights file {file} can't be read as a state dict ({kind}: {error}); save it with "
+                "torch.save(model.state_dict(), FILE) or as safetensors",
+                file=file,
+                kind=type(error).__name__,
+                error=error,
+            )
         ) from error
     wanted = backbone.state_dict()
     if wanted.keys() <= given.keys():
         chosen = {name: given[name] for name in wanted}
     elif file.suffix == ".safetensors":
         raise BundleError(
-            f"weights file {file} names its tensors otherwise than the backbone, and safetensors keeps no "
-            "order to match them by: give the .pth file instead"
+            tr(
+                "weights file {file} names its tensors otherwise than the backbone, and safetensors "
+                "keeps no order to match them by: give the .pth file instead",
+                file=file,
+            )
         )
     else:
         # Counters of batches are not written by every tool and say nothing about the weights.
@@ -165,13 +183,23 @@ def load_backbone_weights(backbone: nn.Module, file: Path) -> None:
         chosen = {**wanted, **dict(zip(names, tensors, strict=False))}
         if len(tensors) < len(names):
             raise BundleError(
-                f"weights file {file} has {len(tensors)} tensors, the backbone needs {len(names)}"
+                tr(
+                    "weights file {file} has {tensors} tensors, the backbone needs {needed}",
+                    file=file,
+                    tensors=len(tensors),
+                    needed=len(names),
+                )
             )
     for name, value in chosen.items():
         if value.shape != wanted[name].shape:
             raise BundleError(
-                f"weights file {file} does not fit: {name} is {tuple(value.shape)}, "
-                f"the backbone needs {tuple(wanted[name].shape)}"
+                tr(
+                    "weights file {file} does not fit: {name} is {shape}, the backbone needs {wanted}",
+                    file=file,
+                    name=name,
+                    shape=tuple(value.shape),
+                    wanted=tuple(wanted[name].shape),
+                )
             )
     backbone.load_state_dict(chosen, strict=True)
 
@@ -188,8 +216,12 @@ def _require_average_pooling(backbone: nn.Module, name: str, channels: int) -> N
         backbone.train(was_training)
     if reason:
         raise BundleError(
-            f"backbone {name!r} is refused: {reason}. Choose one that ends in average pooling and a linear "
-            "layer, for example densenet121, resnet50, tf_efficientnet_lite0 or regnety_016"
+            tr(
+                "backbone {name!r} is refused: {reason}. Choose one that ends in average pooling and a "
+                "linear layer, for example densenet121, resnet50, tf_efficientnet_lite0 or regnety_016",
+                name=name,
+                reason=reason,
+            )
         )
 
 

@@ -11,11 +11,12 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from chexmodel.bundle import Bundle
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import mark
 from chexmodel.runs import judge
 
 
 class Rate(NamedTuple):
-    """A share of films, NaN where it is undefined; `reason` then says why."""
+    """A share of films, NaN where it is undefined; `reason` then says why, a message."""
 
     value: float
     of: int
@@ -34,10 +35,10 @@ class Counts(NamedTuple):
         """Sensitivity, specificity, and the two predictive values on these films."""
         tp, fp, fn, tn = self
         return {
-            "Sensitivity": _rate(tp, tp + fn, "no film is labelled positive"),
-            "Specificity": _rate(tn, tn + fp, "no film is labelled negative"),
-            "PPV": _rate(tp, tp + fp, "no film is called positive"),
-            "NPV": _rate(tn, tn + fn, "no film is called negative"),
+            "Sensitivity": _rate(tp, tp + fn, mark("no film is labelled positive")),
+            "Specificity": _rate(tn, tn + fp, mark("no film is labelled negative")),
+            "PPV": _rate(tp, tp + fp, mark("no film is called positive")),
+            "NPV": _rate(tn, tn + fn, mark("no film is called negative")),
         }
 
 

@@ -7,18 +7,19 @@ import numpy as np
 import plotly.graph_objects as go
 
 from chexmodel import canvas
+from chexmodel.language import number, tr
 from chexmodel.operating import Scored
 from chexmodel.ribbons import Ribbon
 
 
 def roc(curves: Sequence[Scored], ribbons: Sequence[Ribbon] = ()) -> go.Figure:
     """ROC curves with the operating points; the dotted diagonal is chance, a ribbon the 95 % interval."""
-    traces = [canvas.reference([0, 1], [0, 1], colour=canvas.GREY, hover="chance")]
+    traces = [canvas.reference([0, 1], [0, 1], colour=canvas.GREY, hover=tr("chance"))]
     traces += [_ribbon(i, ribbon) for i, ribbon in enumerate(ribbons)]
     for i, scored in enumerate(curves):
         tp, fp, fn, tn = scored.at(scored.threshold)
         traces += _curve(i, scored, *scored.roc(), point=(fp / (fp + tn), tp / (tp + fn)), shape="linear")
-    return _unit_square(traces, "1 − specificity", "sensitivity")
+    return _unit_square(traces, tr("1 − specificity"), tr("sensitivity"))
 
 
 def precision_recall(curves: Sequence[Scored], ribbons: Sequence[Ribbon] = ()) -> go.Figure:
@@ -26,13 +27,15 @@ def precision_recall(curves: Sequence[Scored], ribbons: Sequence[Ribbon] = ()) -
     traces = [_ribbon(i, ribbon) for i, ribbon in enumerate(ribbons)]
     for i, scored in enumerate(curves):
         share = scored.positives / len(scored.labels)
-        hover = f"{scored.observation}: share of positives {share:.3f}"
+        hover = tr(
+            "{observation}: share of positives {share:.3f}", observation=tr(scored.observation), share=share
+        )
         traces.append(canvas.reference([0, 1], [share, share], colour=canvas.look(i).colour, hover=hover))
         tp, fp, fn, _ = scored.at(scored.threshold)
         # Without a film that is called positive there is no precision, hence no point.
         point = (tp / (tp + fn), tp / (tp + fp)) if tp + fp else None
         traces += _curve(i, scored, *scored.precision_recall(), point=point, shape="hv")
-    return _unit_square(traces, "recall (sensitivity)", "precision (PPV)")
+    return _unit_square(traces, tr("recall (sensitivity)"), tr("precision (PPV)"))
 
 
 def _ribbon(i: int, ribbon: Ribbon) -> go.Scatter:
@@ -54,7 +57,7 @@ def _curve(
     i: int, scored: Scored, x: Any, y: Any, *, point: tuple[float, float] | None, shape: str
 ) -> list[go.Scatter]:
     look = canvas.look(i)
-    name = f"{scored.observation} ({scored.positives:,}+ / {scored.negatives:,}−)"
+    name = f"{tr(scored.observation)} ({number(scored.positives, ',')}+ / {number(scored.negatives, ',')}−)"
     line = go.Scatter(
         name=name,
         x=x,
@@ -65,6 +68,7 @@ def _curve(
     )
     if point is None:
         return [line]
+    cut = tr("threshold {value:.3f}", value=scored.threshold)
     mark = go.Scatter(
         x=[point[0]],
         y=[point[1]],
@@ -75,7 +79,7 @@ def _curve(
             "size": 12,
             "line": {"color": "white", "width": 2},
         },
-        hovertemplate=f"{name}<br>threshold {scored.threshold:.3f}: %{{x:.3f}}, %{{y:.3f}}<extra></extra>",
+        hovertemplate=f"{name}<br>{cut}: %{{x:.3f}}, %{{y:.3f}}<extra></extra>",
         showlegend=False,
     )
     return [line, mark]

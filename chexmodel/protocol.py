@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from chexmodel.bootstrap import ratio
 from chexmodel.errors import DatasetError
+from chexmodel.language import tr
 from chexmodel.protocol_scores import Floats, Judgement, Leak, TableProtocols, Way, judge
 from chexmodel.statistics import Provenance
 from chexmodel.table import split_by_patient, targets
@@ -51,7 +52,11 @@ def image_split(table: pd.DataFrame, *, fraction: float = FRACTION, seed: int = 
     count = ceil(fraction * len(table))
     if not 0 < fraction < 1 or count >= len(table):
         raise DatasetError(
-            f"a share of {fraction} of {len(table)} films leaves no two parts: give more films"
+            tr(
+                "a share of {fraction} of {films} films leaves no two parts: give more films",
+                fraction=fraction,
+                films=len(table),
+            )
         )
     lots = [blake2b(f"{seed}:{path}".encode(), digest_size=8).digest() for path in table["Path"]]
     chosen = np.zeros(len(table), dtype=bool)
@@ -106,7 +111,10 @@ def table_protocols(
     parts = split_by_patient(table, fractions={"train": 1 - fraction, "test": fraction}, seed=seed)
     if not all(map(len, parts.values())):
         raise DatasetError(
-            f"{len(table)} films of too few patients leave a part without any: give more films"
+            tr(
+                "{films} films of too few patients leave a part without any: give more films",
+                films=len(table),
+            )
         )
     tested = table.index.isin(parts["test"].index)
     patients = table["patient"].to_numpy(dtype=object)
@@ -137,11 +145,20 @@ def load_table_protocols(path: str | Path) -> TableProtocols:
     Raises:
         DatasetError: the file is missing, or is not such a file.
     """
-    again = "write it with `python -m chexmodel protocol CSV_OR_DIR --out FILE.json`"
+    again = tr("write it with `python -m chexmodel protocol CSV_OR_DIR --out FILE.json`")
     try:
         return TableProtocols.model_validate_json(Path(path).read_bytes())
     except OSError as error:
-        raise DatasetError(f"{path} can't be read ({error.strerror}): {again}") from None
+        raise DatasetError(
+            tr("{path} can't be read ({error}): {again}", path=path, error=error.strerror, again=again)
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
-        raise DatasetError(f"{path} holds no scores of a label table ({first['msg']}): {again}") from None
+        raise DatasetError(
+            tr(
+                "{path} holds no scores of a label table ({reason}): {again}",
+                path=path,
+                reason=first["msg"],
+                again=again,
+            )
+        ) from None

@@ -11,12 +11,13 @@ from chexmodel.bootstrap import draw_weights, ratio
 from chexmodel.draws import averages, estimate
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import mark, tr
 from chexmodel.scores import Average, Estimate
 from chexmodel.statistics import Provenance
 
-METRICS: Final = ("f1", "precision", "recall", "accuracy")
-MODEL: Final = "model"
-CONSTANTS: Final = ("constant yes", "constant no", "prevalence")
+METRICS: Final = ("f1", mark("precision"), mark("recall"), mark("accuracy"))
+MODEL: Final = mark("model")
+CONSTANTS: Final = (mark("constant yes"), mark("constant no"), mark("prevalence"))
 """Answers that look at no film; "prevalence" answers the share of positives in the training part, from 0.5 on
 yes."""
 
@@ -123,7 +124,7 @@ def judge(
         DatasetError: no films.
     """
     if len(labels) == 0:
-        raise DatasetError("there are no films to score: check the split and the views")
+        raise DatasetError(tr("there are no films to score: check the split and the views"))
     unique, groups = np.unique(np.asarray(patients).astype(str), return_inverse=True)
     drawn = draw_weights(np.arange(len(unique)), resamples=bootstrap, rng=np.random.default_rng(seed))
     weights = np.concatenate([np.ones((1, len(unique))), drawn]).astype(np.float32)  # exact up to 2²⁴ films

@@ -5,6 +5,7 @@ from typing import Final
 import pandas as pd
 
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import mark, number, tr
 from chexmodel.protocol_scores import (
     CONSTANTS,
     METRICS,
@@ -17,16 +18,20 @@ from chexmodel.protocol_scores import (
 )
 from chexmodel.scores import Average, interval
 
-WAYS: Final[dict[Way, str]] = {"reference": "reference's way", "ours": "our way"}
+WAYS: Final[dict[Way, str]] = {"reference": mark("reference's way"), "ours": mark("our way")}
 
 RULES: Final[dict[Way, str]] = {
-    "reference": "a random share of the images; blanks and uncertain labels masked; threshold 0.5; what is "
-    "undefined counts as 0 in the mean over 14",
-    "ours": "no patient in two parts; blanks negative, uncertain labels masked; the model's own thresholds; "
-    "what is undefined is left out of the mean",
+    "reference": mark(
+        "a random share of the images; blanks and uncertain labels masked; threshold 0.5; what is "
+        "undefined counts as 0 in the mean over 14"
+    ),
+    "ours": mark(
+        "no patient in two parts; blanks negative, uncertain labels masked; the model's own thresholds; "
+        "what is undefined is left out of the mean"
+    ),
 }
 
-_LIFT: Final = "lift over the best constant answer"
+_LIFT: Final = mark("lift over the best constant answer")
 _NAMES: Final = {"f1": "F1"}
 
 
@@ -37,12 +42,12 @@ def macro_table(judgement: Judgement) -> pd.DataFrame:
         row = {}
         for metric in METRICS:
             found = answer.macro[metric]
-            row[f"macro {_NAMES.get(metric, metric)}"] = _over(found)
+            row[tr("macro {metric}", metric=tr(_NAMES.get(metric, metric)))] = _over(found)
             if metric == "f1" and judgement.answers[0].name == MODEL:
                 lift = answer.macro_lift.get(metric)
                 row[_LIFT] = f"{interval(lift, signed=True)} ({answer.over[metric]})" if lift else ""
-        rows[answer.name] = row
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("answer")
+        rows[tr(answer.name)] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(mark("answer"))
 
 
 def observation_table(judgement: Judgement) -> pd.DataFrame:
@@ -54,16 +59,16 @@ def observation_table(judgement: Judgement) -> pd.DataFrame:
     rows = {}
     for k, name in enumerate(OBSERVATIONS):
         row = {
-            "positives": f"{judgement.positives[k]:,}",
-            "negatives": f"{judgement.negatives[k]:,}",
-            "masked": f"{judgement.masked[k]:,}",
+            mark("positives"): number(judgement.positives[k], ","),
+            mark("negatives"): number(judgement.negatives[k], ","),
+            mark("masked"): number(judgement.masked[k], ","),
         }
         if MODEL in answers:
             row["F1"] = interval(answers[MODEL].scores["f1"][k])
             row[_LIFT] = interval(answers[MODEL].lifts["f1"][k], signed=True)
-        row[f"F1 of {CONSTANTS[0]}"] = interval(answers[CONSTANTS[0]].scores["f1"][k])
-        rows[name] = row
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("observation")
+        row[tr("F1 of {answer}", answer=tr(CONSTANTS[0]))] = interval(answers[CONSTANTS[0]].scores["f1"][k])
+        rows[tr(name)] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(mark("observation"))
 
 
 def both_ways(reference: Judgement, ours: Judgement) -> pd.DataFrame:
@@ -71,21 +76,29 @@ def both_ways(reference: Judgement, ours: Judgement) -> pd.DataFrame:
     rows: dict[str, dict[str, str]] = {}
     for judgement in (reference, ours):
         for answer in judgement.answers:
-            found, row = answer.macro["f1"], rows.setdefault(answer.name, {})
-            row[f"macro F1, {WAYS[judgement.way]}"] = _over(found)
+            found, row = answer.macro["f1"], rows.setdefault(tr(answer.name), {})
+            row[tr("macro F1, {way}", way=tr(WAYS[judgement.way]))] = _over(found)
             if judgement.answers[0].name == MODEL:
                 lift = answer.macro_lift.get("f1")
-                row[f"lift, {WAYS[judgement.way]}"] = interval(lift, signed=True) if lift else "—"
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("answer")
+                row[tr("lift, {way}", way=tr(WAYS[judgement.way]))] = (
+                    interval(lift, signed=True) if lift else "—"
+                )
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(mark("answer"))
 
 
 def leak_sentence(leak: Leak) -> str:
     """Say how many patients are on both sides of a split of images."""
     share, films = leak.shared_patients / leak.scored_patients, leak.shared_films / leak.scored_films
-    return (
-        f"A random split of the images puts {leak.shared_patients:,} of the {leak.scored_patients:,} scored "
-        f"patients ({100 * share:.0f} %) into the training part as well: {leak.shared_films:,} of the "
-        f"{leak.scored_films:,} scored films ({100 * films:.0f} %) are of patients whom a model has seen."
+    return tr(
+        "A random split of the images puts {shared:,} of the {scored:,} scored patients ({share:.0f} %) "
+        "into the training part as well: {shared_films:,} of the {scored_films:,} scored films ({films:.0f} "
+        "%) are of patients whom a model has seen.",
+        shared=leak.shared_patients,
+        scored=leak.scored_patients,
+        share=100 * share,
+        shared_films=leak.shared_films,
+        scored_films=leak.scored_films,
+        films=100 * films,
     )
 
 
@@ -97,14 +110,14 @@ def one_class(judgement: Judgement) -> str:
         OBSERVATIONS, judgement.positives, judgement.negatives, strict=True
     ):
         if not positives and not negatives:
-            what = "no label, F1 0 to every answer" if reference else "no label, left out"
+            what = tr("no label, F1 0 to every answer") if reference else tr("no label, left out")
         elif not positives:
-            what = "no positive, F1 0 to every answer" if reference else "no positive, left out"
+            what = tr("no positive, F1 0 to every answer") if reference else tr("no positive, left out")
         elif not negatives:
-            what = "no negative, F1 1 to “yes”" if reference else "no negative, left out"
+            what = tr("no negative, F1 1 to “yes”") if reference else tr("no negative, left out")
         else:
             continue
-        found.setdefault(what, []).append(name)
+        found.setdefault(what, []).append(tr(name))
     return "; ".join(f"{', '.join(names)} ({what})" for what, names in found.items())
 
 
@@ -124,7 +137,7 @@ def printed(result: TableProtocols | ReferenceProtocol) -> str:
 
 
 def _over(average: Average) -> str:
-    return f"{interval(average, digits=3)} over {average.observations}"
+    return tr("{score} over {n}", score=interval(average, digits=3), n=average.observations)
 
 
 def _judgement(judgement: Judgement) -> str:

@@ -13,6 +13,7 @@ from pandera.errors import SchemaErrors
 
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import tr
 from chexmodel.layout import csv_files
 from chexmodel.schema import FIRST_ROW, SCHEMA, STUDY, VIEWS, explain, numbers
 
@@ -148,22 +149,36 @@ def _read_cells(source: Path | bytes, name: str) -> pd.DataFrame:
             low_memory=False,
         )
     except pd.errors.EmptyDataError:
-        raise DatasetError(f"{name} is empty: copy it again") from None
+        raise DatasetError(tr("{name} is empty: copy it again", name=name)) from None
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{name} is not UTF-8 text ({error.reason}): save it as “CSV UTF-8”") from None
+        raise DatasetError(
+            tr("{name} is not UTF-8 text ({reason}): save it as “CSV UTF-8”", name=name, reason=error.reason)
+        ) from None
     except pd.errors.ParserError as error:
         reason = str(error).strip()
         raise DatasetError(
-            f"{name} is not a CSV table ({reason}): correct this row, or export it again"
+            tr(
+                "{name} is not a CSV table ({reason}): correct this row, or export it again",
+                name=name,
+                reason=reason,
+            )
         ) from None
     except (OSError, EOFError, zlib.error) as error:
-        raise DatasetError(f"{name} can't be read ({error}): check the file, or copy it again") from None
+        raise DatasetError(
+            tr("{name} can't be read ({error}): check the file, or copy it again", name=name, error=error)
+        ) from None
     if not isinstance(cells.index, pd.RangeIndex):
         # pandas makes the surplus leading cells an index: every column would be shifted.
-        raise DatasetError(f"{name}: row {FIRST_ROW} has more cells than the header: correct one of the two")
+        raise DatasetError(
+            tr(
+                "{name}: row {first_row} has more cells than the header: correct one of the two",
+                name=name,
+                first_row=FIRST_ROW,
+            )
+        )
     cells = cells.dropna(how="all")
     if cells.empty and set(SCHEMA.columns) <= set(cells.columns):
-        raise DatasetError(f"{name} has a header but no rows: copy it again")
+        raise DatasetError(tr("{name} has a header but no rows: copy it again", name=name))
     return cells
 
 
@@ -172,8 +187,12 @@ def _inflated(data: bytes, name: str) -> bytes:
         text = stream.read(MAX_TEXT + 1)
     if len(text) > MAX_TEXT:
         raise DatasetError(
-            f"{name} unpacks to more than {MAX_TEXT // 2**20} MB of text: split it, or count it with "
-            "`python -m chexmodel statistics`"
+            tr(
+                "{name} unpacks to more than {limit} MB of text: split it, or count it with `python -m "
+                "chexmodel statistics`",
+                name=name,
+                limit=MAX_TEXT // 2**20,
+            )
         )
     return text
 
@@ -186,10 +205,13 @@ def _sniff(source: Path | bytes, name: str) -> bool:
         start = (gzip.GzipFile(fileobj=stream) if compressed else stream).read(4096)
     if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise DatasetError(
-            f"{name} is an Excel or ZIP file, not a CSV: unpack it, or export the sheet as CSV"
+            tr("{name} is an Excel or ZIP file, not a CSV: unpack it, or export the sheet as CSV", name=name)
         )
     if b"\0" in start:
         raise DatasetError(
-            f"{name} is binary (or UTF-16), not a CSV: give CheXpert's train.csv or its directory"
+            tr(
+                "{name} is binary (or UTF-16), not a CSV: give CheXpert's train.csv or its directory",
+                name=name,
+            )
         )
     return compressed

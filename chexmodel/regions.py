@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from chexmodel.boxes import Box, read_boxes
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import tr
 from chexmodel.layout import csv_files
 from chexmodel.masks import Mask, image_id, read_masks
 
@@ -44,8 +45,14 @@ class Region:
             y, x = self._middle(film)
             if not (0 <= y < 1 and 0 <= x < 1):
                 raise DatasetError(
-                    f"the box of {self.finding} on {self.film} does not lie on the film "
-                    f"({film[0]} × {film[1]} px, height × width): correct *_boxes.csv"
+                    tr(
+                        "the box of {finding} on {film} does not lie on the film ({film_height} × "
+                        "{film_width} px, height × width): correct *_boxes.csv",
+                        finding=self.finding,
+                        film=self.film,
+                        film_height=film[0],
+                        film_width=film[1],
+                    )
                 )
             inside[int(y * shape[0]), int(x * shape[1])] = True
         return inside
@@ -63,8 +70,16 @@ class Region:
         height, width = self.mask.size
         if abs(height * film[1] / (width * film[0]) - 1) > _SAME_ASPECT:
             raise DatasetError(
-                f"the mask of {self.finding} on {self.film} has {height} × {width} px, the film {film[0]} × "
-                f"{film[1]}: it is of another picture; correct *_masks.json, or move it away"
+                tr(
+                    "the mask of {finding} on {film} has {height} × {width} px, the film {film_height} × "
+                    "{film_width}: it is of another picture; correct *_masks.json, or move it away",
+                    finding=self.finding,
+                    film=self.film,
+                    height=height,
+                    width=width,
+                    film_height=film[0],
+                    film_width=film[1],
+                )
             )
         rows = ((np.arange(shape[0]) + 0.5) / shape[0] * height).astype(int)
         columns = ((np.arange(shape[1]) + 0.5) / shape[1] * width).astype(int)

@@ -11,11 +11,12 @@ from chexmodel import canvas
 from chexmodel.comparison import Comparison, excludes_zero
 from chexmodel.comparison_tables import METRIC_WORDS
 from chexmodel.labels import SHORT_NAMES
+from chexmodel.language import mark, tr
 from chexmodel.scores import Average, Estimate, interval
 
 
 class Panel(NamedTuple):
-    """One chart of `training`: its lines are columns of `history.csv`, each with its name."""
+    """One chart of `training`: its lines are columns of `history.csv`, each with its name, a message."""
 
     title: str
     unit: str
@@ -23,14 +24,18 @@ class Panel(NamedTuple):
 
 
 PANELS: Final = (
-    Panel("Loss", "loss per label", {"train_loss": "training", "val_loss": "validation"}),
-    Panel("Mean AUROC", "AUROC, 0–1", {"val_auroc": "validation"}),
-    Panel("Macro F1", "F1, 0–1", {"val_f1": "validation"}),
-    Panel("Accuracy", "share of all labels, 0–1", {"val_accuracy": "validation"}),
-    Panel("Macro precision", "precision, 0–1", {"val_precision": "validation"}),
-    Panel("Macro recall", "recall, 0–1", {"val_recall": "validation"}),
-    Panel("Learning rate", "at the epoch's end", {"learning_rate": "learning rate"}),
-    Panel("Time", "seconds per epoch", {"seconds": "time"}),
+    Panel(
+        mark("Loss"),
+        mark("loss per label"),
+        {"train_loss": mark("training"), "val_loss": mark("validation")},
+    ),
+    Panel(mark("Mean AUROC"), mark("AUROC, 0–1"), {"val_auroc": "validation"}),
+    Panel(mark("Macro F1"), mark("F1, 0–1"), {"val_f1": "validation"}),
+    Panel(mark("Accuracy"), mark("share of all labels, 0–1"), {"val_accuracy": "validation"}),
+    Panel(mark("Macro precision"), mark("precision, 0–1"), {"val_precision": "validation"}),
+    Panel(mark("Macro recall"), mark("recall, 0–1"), {"val_recall": "validation"}),
+    Panel(mark("Learning rate"), mark("at the epoch's end"), {"learning_rate": mark("learning rate")}),
+    Panel(mark("Time"), mark("seconds per epoch"), {"seconds": mark("time")}),
 )
 
 
@@ -60,7 +65,7 @@ def training(histories: Mapping[str, pd.DataFrame], panel: Panel) -> go.Figure:
         for column, name in panel.lines.items():
             if column not in history:
                 continue
-            label = f"{run}, {name}" if len(panel.lines) > 1 else run
+            label = f"{run}, {tr(name)}" if len(panel.lines) > 1 else run
             traces.append(
                 go.Scatter(
                     name=label,
@@ -72,13 +77,13 @@ def training(histories: Mapping[str, pd.DataFrame], panel: Panel) -> go.Figure:
                         "dash": "dash" if name == "training" else "solid",
                     },
                     marker={"symbol": look.symbol, "size": 6},
-                    hovertemplate=f"{label}, epoch %{{x}}: %{{y:.4~g}}<extra></extra>",
+                    hovertemplate=f"{label}, {tr('epoch')} %{{x}}: %{{y:.4~g}}<extra></extra>",
                 )
             )
     figure = canvas.figure(traces, height=290, showlegend=len(traces) > 1)
     epochs = max((int(history["epoch"].max()) for history in histories.values()), default=1)
-    figure.update_xaxes(title="epoch", tick0=0, dtick=-(-epochs // 10))
-    return figure.update_yaxes(title=panel.unit, exponentformat="power")
+    figure.update_xaxes(title=tr("epoch"), tick0=0, dtick=-(-epochs // 10))
+    return figure.update_yaxes(title=tr(panel.unit), exponentformat="power")
 
 
 def forest(comparisons: Mapping[str, Comparison], metric: str) -> go.Figure:
@@ -88,10 +93,10 @@ def forest(comparisons: Mapping[str, Comparison], metric: str) -> go.Figure:
         comparisons: name of the run → its comparison with the baseline.
         metric: one of `comparison.METRICS`. What is undefined is left out.
     """
-    words = METRIC_WORDS[metric]
+    words = tr(METRIC_WORDS[metric])
     first = next(iter(comparisons.values()))
-    places = [SHORT_NAMES.get(row.observation, row.observation) for row in first.observations]
-    places += ["mean", "mean, equivalent as one"]
+    places = [tr(SHORT_NAMES.get(row.observation, row.observation)) for row in first.observations]
+    places += [tr("mean"), tr("mean, equivalent as one")]
     traces = []
     for i, (run, comparison) in enumerate(comparisons.items()):
         look = canvas.look(i)
@@ -113,7 +118,7 @@ def forest(comparisons: Mapping[str, Comparison], metric: str) -> go.Figure:
     figure = canvas.figure(traces, height=height, showlegend=len(traces) > 1)
     figure.add_vline(x=0, line={"color": canvas.GREY, "dash": "dot", "width": 1.5})
     figure.add_hline(y=len(places) - 2.5, line={"color": canvas.GREY, "width": 1})
-    figure.update_xaxes(title=f"difference in {words}", tickformat="+.2~f", zeroline=False)
+    figure.update_xaxes(title=tr("difference in {metric}", metric=words), tickformat="+.2~f", zeroline=False)
     return canvas.named_rows(figure, places)
 
 

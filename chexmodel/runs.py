@@ -15,6 +15,7 @@ from chexmodel.calibration import probabilities
 from chexmodel.comparison import Judged
 from chexmodel.errors import BundleError
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import tr
 from chexmodel.run_charts import PANELS
 from chexmodel.scores import Evaluation
 
@@ -57,8 +58,11 @@ def read_history(path: Path) -> pd.DataFrame:
     )
     if "epoch" not in history or history.empty or not columns or not numeric:
         raise BundleError(
-            f"history.csv of {path} has no epochs or other columns than a run writes: "
-            f"copy it again, or run `python -m train fit … --out {path}`"
+            tr(
+                "history.csv of {path} has no epochs or other columns than a run writes: copy it "
+                "again, or run `python -m train fit … --out {path}`",
+                path=path,
+            )
         )
     return history
 
@@ -76,11 +80,24 @@ def read_finished(path: Path, split: str, *, name: str) -> Finished:
     """
     loaded = bundle.load(path)
     metrics = loaded.metrics()
-    again = f"run `python -m train evaluate {path} --data DIR`"
+    again = tr("run `python -m train evaluate {path} --data DIR`", path=path)
     if split not in metrics.splits:
-        raise BundleError(f"metrics.json of bundle {path} has no scores of the {split} split: {again}")
+        raise BundleError(
+            tr(
+                "metrics.json of bundle {path} has no scores of the {split} split: {again}",
+                path=path,
+                split=tr(split),
+                again=again,
+            )
+        )
     if metrics.weights_sha256 != loaded.manifest.weights_sha256:
-        raise BundleError(f"metrics.json of bundle {path} is of other weights, it was trained again: {again}")
+        raise BundleError(
+            tr(
+                "metrics.json of bundle {path} is of other weights, it was trained again: {again}",
+                path=path,
+                again=again,
+            )
+        )
     return Finished(metrics.splits[split], judge(loaded, loaded.predictions(), split, name=name))
 
 
@@ -101,15 +118,19 @@ def judge(loaded: Bundle, predictions: pd.DataFrame, split: str, *, name: str) -
     rows = pd.DataFrame() if lacking else predictions[predictions["split"] == split]
     reason = None
     if lacking:
-        reason = f"lacks column {lacking[0]!r}"
+        reason = tr("lacks column {column!r}", column=lacking[0])
     elif rows.empty:
-        reason = f"lacks films of the {split} split"
+        reason = tr("lacks films of the {split} split", split=tr(split))
     elif rows["id"].duplicated().any():
-        reason = f"has a film of the {split} split twice"
+        reason = tr("has a film of the {split} split twice", split=tr(split))
     if reason:
         raise BundleError(
-            f"predictions.parquet of bundle {loaded.path} {reason}: "
-            f"write it anew with `python -m train evaluate {loaded.path} --data DIR`"
+            tr(
+                "predictions.parquet of bundle {path} {reason}: write it anew with `python -m train "
+                "evaluate {path} --data DIR`",
+                path=loaded.path,
+                reason=reason,
+            )
         )
     targets, logits = np.hsplit(rows[columns].to_numpy(np.float64), 2)
     return Judged(

@@ -7,12 +7,16 @@ import pandas as pd
 import pandera.pandas as pa
 
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import mark, tr, trn
 
 STUDY: Final = r"patient\d+/study\d+"
 """The part of a `Path` that names the study; the part of that before the slash names the patient."""
 
-VIEWS: Final = ("Frontal", "Lateral")
+VIEWS: Final = (mark("Frontal"), mark("Lateral"))
 """What the column Frontal/Lateral says."""
+
+SEXES: Final = (mark("Female"), mark("Male"))
+"""What the column Sex says, where it says it."""
 
 REPORTED: Final = 5
 """How many problems one message names."""
@@ -34,11 +38,19 @@ def _unless(complaint: str, passes: Any) -> pa.Check:
     return pa.Check(passes, error=complaint, n_failure_cases=REPORTED + 1)
 
 
-_LABEL: Final = _unless("is none of 1, 0, −1 and blank", lambda cells: numbers(cells).isin([1, 0, -1]))
-_AGE: Final = _unless("is not a number from 0 to 120", lambda cells: numbers(cells).between(0, 120))
-_VIEW: Final = _unless("is neither Frontal nor Lateral", lambda cells: cells.isin(VIEWS))
-_NAMED: Final = _unless("has no patient<number>/study<number>", lambda cells: cells.str.contains(STUDY))
-_UNIQUE: Final = _unless("is the path of an earlier row too", lambda cells: ~cells.duplicated())
+_LABEL: Final = _unless(
+    mark("“{cell}” is none of 1, 0, −1 and blank"), lambda cells: numbers(cells).isin([1, 0, -1])
+)
+_AGE: Final = _unless(
+    mark("“{cell}” is not a number from 0 to 120"), lambda cells: numbers(cells).between(0, 120)
+)
+_VIEW: Final = _unless(mark("“{cell}” is neither Frontal nor Lateral"), lambda cells: cells.isin(VIEWS))
+_NAMED: Final = _unless(
+    mark("“{cell}” has no patient<number>/study<number>"), lambda cells: cells.str.contains(STUDY)
+)
+_UNIQUE: Final = _unless(
+    mark("“{cell}” is the path of an earlier row too"), lambda cells: ~cells.duplicated()
+)
 
 SCHEMA: Final = pa.DataFrameSchema(
     {
@@ -66,20 +78,30 @@ def explain(csv: str, failures: pd.DataFrame) -> str:
     missing = failures.loc[failures["check"] == "column_in_dataframe", "failure_case"].tolist()
     if missing:
         names = ", ".join(missing[:REPORTED])
-        more = f" and {len(missing) - REPORTED} more" if len(missing) > REPORTED else ""
-        plural = "s" if len(missing) > 1 else ""
-        return (
-            f"{csv}: row 1 (the header) lacks the column{plural} {names}{more}: "
-            "give a comma-separated table in CheXpert's layout"
+        if len(missing) > REPORTED:
+            names = tr("{some} and {n} more", some=names, n=len(missing) - REPORTED)
+        return trn(
+            "{csv}: row 1 (the header) lacks the column {names}: give a comma-separated table in CheXpert's "
+            "layout",
+            "{csv}: row 1 (the header) lacks the columns {names}: give a comma-separated table in CheXpert's "
+            "layout",
+            len(missing),
+            csv=csv,
+            names=names,
         )
     cells = failures.sort_values("index", kind="stable")
     named = "; ".join(
-        f"row {int(row) + FIRST_ROW}, column {column}: "
-        + ("is blank" if rule == "not_nullable" else f"“{case}” {rule}")
+        tr(
+            "row {row}, column {column}: {complaint}",
+            row=int(row) + FIRST_ROW,
+            column=column,
+            complaint=tr("is blank") if rule == "not_nullable" else tr(str(rule), cell=case),
+        )
         for row, column, case, rule in zip(
             *(cells[name].head(REPORTED) for name in ("index", "column", "failure_case", "check")),
             strict=True,
         )
     )
-    first = f" (the first {REPORTED} problems)" if len(cells) > REPORTED else ""
-    return f"{csv}: {named}{first}: correct or remove these rows"
+    if len(cells) > REPORTED:
+        named = tr("{cells} (the first {n} problems)", cells=named, n=REPORTED)
+    return tr("{csv}: {cells}: correct or remove these rows", csv=csv, cells=named)

@@ -6,6 +6,8 @@ from typing import Annotated, Final
 import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from chexmodel.language import localised, tr
+
 Undefinable = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
 """A float that may be NaN (undefined), null in JSON."""
 
@@ -74,11 +76,16 @@ def interval(estimate: Estimate | Average, *, signed: bool = False, digits: int 
     """Value with its 95 % interval; a difference is `signed` and has three decimals. A dash is undefined."""
     if math.isnan(estimate.value):
         return "—"
-    form, to = ("+.3f", " to ") if signed else (f".{digits}f", "–")
+    spec = "+.3f" if signed else f".{digits}f"
     value, low, high = (
-        format(number, form).replace("-", "−") for number in (estimate.value, estimate.low, estimate.high)
+        localised(format(bound, spec).replace("-", "−"))
+        for bound in (estimate.value, estimate.low, estimate.high)
     )
-    return value if math.isnan(estimate.low) else f"{value} ({low}{to}{high})"
+    if math.isnan(estimate.low):
+        return value
+    if signed:
+        return tr("{value} ({low} to {high})", value=value, low=low, high=high)
+    return f"{value} ({low}–{high})"
 
 
 class Evaluation(_Frozen):

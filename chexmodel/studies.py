@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chexmodel.comparison import excludes_zero
 from chexmodel.errors import BundleError
+from chexmodel.language import mark, number, tr
 from chexmodel.scores import Average, interval
 
 MIN_POSITIVES: Final = 20
@@ -53,36 +54,50 @@ class Study(BaseModel):
         """One row a configuration, in words."""
         return pd.DataFrame(
             {
-                "configuration": [row.name for row in self.rows],
-                "changes": [
+                mark("configuration"): [tr(row.name) for row in self.rows],
+                mark("changes"): [
                     ", ".join(f"{name} {value}" for name, value in row.changes.items()) or "—"
                     for row in self.rows
                 ],
-                "mean AUROC": [interval(row.auroc, digits=3) for row in self.rows],
-                "by seed": [", ".join(f"{value:.3f}" for value in row.by_seed) for row in self.rows],
-                "difference to the base": [
+                mark("mean AUROC"): [interval(row.auroc, digits=3) for row in self.rows],
+                mark("by seed"): [
+                    ", ".join(number(value, ".3f") for value in row.by_seed) for row in self.rows
+                ],
+                mark("difference to the base"): [
                     "—" if row.difference is None else interval(row.difference, signed=True)
                     for row in self.rows
                 ],
-                "excludes zero": [
-                    "—" if row.difference is None else "yes" if excludes_zero(row.difference) else "no"
+                mark("excludes zero"): [
+                    "—"
+                    if row.difference is None
+                    else tr("yes")
+                    if excludes_zero(row.difference)
+                    else tr("no")
                     for row in self.rows
                 ],
-                "seconds a training": [f"{row.seconds:.0f}" for row in self.rows],
+                mark("seconds a training"): [number(row.seconds, ".0f") for row in self.rows],
             }
         )
 
     def conditions(self) -> str:
         """What the figures were measured on, in one paragraph."""
-        names = "; ".join(" = ".join(group) for group in self.observations)
-        return (
-            f"{self.films:,} films of {self.patients:,} patients, {self.folds} patient-wise folds × "
-            f"{self.seeds} seeds, {self.epochs} epochs at {self.image_size} px; every film is scored by the "
-            "network that did not learn from its patient, and the folds' scores are pooled. Mean AUROC over "
-            f"the {len(self.observations)} observations with at least {MIN_POSITIVES} positives (equivalent "
-            f"labels as one): {names}. 95 % intervals: bootstrap over patients, {self.bootstrap:,} "
-            "resamples, the same for all rows; they do not cover what another seed would "
-            "change, for which see the seeds."
+        return tr(
+            "{films:,} films of {patients:,} patients, {folds} patient-wise folds × {seeds} seeds, {epochs} "
+            "epochs at {side} px; every film is scored by the network that did not learn from its patient, "
+            "and the folds' scores are pooled. Mean AUROC over the {n} observations with at least {least} "
+            "positives (equivalent labels as one): {observations}. 95 % intervals: bootstrap over patients, "
+            "{bootstrap:,} resamples, the same for all rows; they do not cover what another seed would "
+            "change, for which see the seeds.",
+            films=self.films,
+            patients=self.patients,
+            folds=self.folds,
+            seeds=self.seeds,
+            epochs=self.epochs,
+            side=self.image_size,
+            n=len(self.observations),
+            least=MIN_POSITIVES,
+            observations="; ".join(" = ".join(map(tr, group)) for group in self.observations),
+            bootstrap=self.bootstrap,
         )
 
 
@@ -96,5 +111,9 @@ def read_study(file: Path) -> Study:
         return Study.model_validate_json(file.read_bytes())
     except (OSError, ValidationError) as error:
         raise BundleError(
-            f"study {file} can't be read ({error}): run `python -m train study` again"
+            tr(
+                "study {file} can't be read ({error}): run `python -m train study` again",
+                file=file,
+                error=error,
+            )
         ) from error

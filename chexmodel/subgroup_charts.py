@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from chexmodel import canvas
 from chexmodel.labels import SHORT_NAMES
+from chexmodel.language import number, tr
 from chexmodel.scores import interval
 from chexmodel.subgroup_scores import Column, GroupScore
 from chexmodel.subgroup_tables import no_skill
@@ -30,29 +31,31 @@ def forest(column: Column, metric: str, observations: Sequence[str]) -> go.Figur
     labels: list[str] = []
     scored: list[list[tuple[int, GroupScore]]] = [[] for _ in column.groups]
     for name in observations:
-        labels.append(f"<b>{SHORT_NAMES.get(name, name)}</b>")
+        labels.append(f"<b>{tr(SHORT_NAMES.get(name, name))}</b>")
         for i, group in enumerate(column.groups):
             score = next(score for score in group.scores if score.observation == name)
             if metric in score.metrics:
                 scored[i].append((len(labels), score))
-            labels.append(f"{group.name}  {score.positives:,}+ {score.negatives:,}−")
-    traces = [_marks(column.groups[i].name, rows, metric, i) for i, rows in enumerate(scored) if rows]
+            labels.append(
+                f"{tr(group.name)}  {number(score.positives, ',')}+ {number(score.negatives, ',')}−"
+            )
+    traces = [_marks(tr(column.groups[i].name), rows, metric, i) for i, rows in enumerate(scored) if rows]
     flat = [pair for rows in scored for pair in rows]
     base = [no_skill(metric, score) for _, score in flat]
     if flat and not np.isnan(base).all():
         traces.insert(
             0,
             go.Scatter(
-                name="no skill",
+                name=tr("no skill"),
                 x=canvas.gaps(np.array(base)),
                 y=[row for row, _ in flat],
                 mode="markers",
                 marker={"symbol": "line-ns", "size": 16, "line": {"width": 2, "color": canvas.GREY}},
-                hovertemplate="no skill: %{x:.2f}<extra></extra>",
+                hovertemplate=f"{tr('no skill')}: %{{x:.2f}}<extra></extra>",
             ),
         )
     figure = canvas.figure(traces, height=_ROW * len(labels) + 70, showlegend=False)
-    figure.update_xaxes(title=METRICS[metric], zeroline=False)
+    figure.update_xaxes(title=tr(METRICS[metric]), zeroline=False)
     return canvas.named_rows(figure, labels)
 
 
@@ -68,9 +71,9 @@ def _marks(name: str, rows: Sequence[tuple[int, GroupScore]], metric: str, i: in
         marker={"symbol": look.symbol, "color": look.colour, "size": 9},
         error_x=canvas.whiskers(found, look.colour),
         text=[interval(estimate) for estimate in found],
-        customdata=[[score.observation, score.films, score.patients] for _, score in rows],
+        customdata=[[tr(score.observation), score.films, score.patients] for _, score in rows],
         hovertemplate=(
-            f"%{{customdata[0]}}, {name}: {METRICS[metric]} %{{text}}<br>"
-            "%{customdata[1]:,} films of %{customdata[2]:,} patients<extra></extra>"
+            f"%{{customdata[0]}}, {name}: {tr(METRICS[metric])} %{{text}}<br>"
+            f"{tr('%{customdata[1]:,} films of %{customdata[2]:,} patients')}<extra></extra>"
         ),
     )

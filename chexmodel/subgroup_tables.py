@@ -5,11 +5,12 @@ from typing import Final
 
 import pandas as pd
 
+from chexmodel.language import mark, number, tr
+from chexmodel.reasons import told
 from chexmodel.scores import Estimate, interval
 from chexmodel.subgroup_scores import Column, Gap, GroupScore
-from chexmodel.subgroups import MEAN
 
-STARS: Final = (
+STARS: Final = mark(
     "The interval of a * excludes 0. Among many gaps about one in twenty does by chance alone; the extreme "
     "pair of three or more groups does so more often, since it was chosen for being far apart."
 )
@@ -29,14 +30,14 @@ def no_skill(metric: str, score: GroupScore) -> float:
 def sizes_table(column: Column, metric: str) -> pd.DataFrame:
     """One row per group: films, patients, and how many observations are scored in it."""
     rows = {
-        group.name: {
-            "films": group.films,
-            "patients": group.patients,
-            "observations scored": sum(metric in score.metrics for score in group.scores),
+        tr(group.name): {
+            mark("films"): group.films,
+            mark("patients"): group.patients,
+            mark("observations scored"): sum(metric in score.metrics for score in group.scores),
         }
         for group in column.groups
     }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("group")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(mark("group"))
 
 
 def unscored(column: Column, metric: str) -> dict[str, str]:
@@ -51,11 +52,12 @@ def unscored(column: Column, metric: str) -> dict[str, str]:
             reason = score.reasons.get(metric)
             if reason is not None:
                 few = {"positives": score.positives, "negatives": score.negatives}.get(reason.split()[-1])
-                why.setdefault(reason, []).append(
-                    score.observation if few is None else f"{score.observation} {few:,}"
-                )
+                name = tr(score.observation)
+                why.setdefault(told(reason), []).append(name if few is None else f"{name} {number(few, ',')}")
         if why:
-            found[group.name] = "; ".join(f"{reason}: {', '.join(names)}" for reason, names in why.items())
+            found[tr(group.name)] = "; ".join(
+                f"{reason}: {', '.join(names)}" for reason, names in why.items()
+            )
     return found
 
 
@@ -64,7 +66,7 @@ def gaps_table(column: Column, metric: str) -> pd.DataFrame:
     rows = {}
     for mean in column.means:
         if mean.metric == metric and mean.gap is not None and mean.over > 1:
-            rows[f"{MEAN} of {mean.over}"] = _gap(mean.gap, mean.groups)
+            rows[tr("mean of {n}", n=mean.over)] = _gap(mean.gap, mean.groups)
     for gap in column.gaps:
         if gap.metric == metric:
             scored = {
@@ -73,28 +75,34 @@ def gaps_table(column: Column, metric: str) -> pd.DataFrame:
                 for score in group.scores
                 if score.observation == gap.observation and metric in score.metrics
             }
-            rows[gap.observation] = _gap(gap, scored)
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("observation")
+            rows[tr(gap.observation)] = _gap(gap, scored)
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(mark("observation"))
 
 
 def mean_sentence(column: Column, metric: str) -> str:
     """Say what the mean goes over, and which groups it leaves out."""
     mean = next((mean for mean in column.means if mean.metric == metric), None)
     if mean is None or mean.over < 2:
-        return "Too few observations are scored in all groups for a mean."
-    text = (
-        f"The mean goes over the observations that all its groups score: {', '.join(mean.observations)}; "
-        f"equal or complementary labels count as one, which makes {mean.over}."
+        return tr("Too few observations are scored in all groups for a mean.")
+    text = tr(
+        "The mean goes over the observations that all its groups score: {observations}; equal or "
+        "complementary labels count as one, which makes {n}.",
+        observations=", ".join(map(tr, mean.observations)),
+        n=mean.over,
     )
-    left_out = f" Groups that score none are left out of it: {', '.join(mean.left_out)}."
-    return text + left_out * bool(mean.left_out)
+    if not mean.left_out:
+        return text
+    left_out = tr(
+        "Groups that score none are left out of it: {groups}.", groups=", ".join(map(tr, mean.left_out))
+    )
+    return f"{text} {left_out}"
 
 
 def _gap(gap: Gap, scored: dict[str, Estimate]) -> dict[str, str]:
-    low, high = (f"{name}: {interval(scored[name])}" for name in (gap.lowest, gap.highest))
+    low, high = (f"{tr(name)}: {interval(scored[name])}" for name in (gap.lowest, gap.highest))
     return {
-        "gap (95 %)": interval(gap.gap, signed=True) + " *" * (gap.gap.low > 0),
-        "highest": high,
-        "lowest": low,
-        "groups": str(gap.groups),
+        mark("gap (95 %)"): interval(gap.gap, signed=True) + " *" * (gap.gap.low > 0),
+        mark("highest"): high,
+        mark("lowest"): low,
+        mark("groups"): str(gap.groups),
     }

@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 from chexmodel.draws import Draws, draw, estimate
 from chexmodel.grouping import Grouping
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import mark
 from chexmodel.metrics import equivalent_groups, partition
+from chexmodel.reasons import FEW_NEGATIVES, FEW_POSITIVES, NOT_TRAINED
 from chexmodel.subgroup_scores import Column, Gap, Group, GroupScore, Mean, Subgroups
 
 METRICS: Final[dict[str, str]] = {
     "auroc": "AUROC",
-    "average_precision": "average precision",
-    "recall": "sensitivity",
-    "specificity": "specificity",
-    "brier": "Brier score",
+    "average_precision": mark("average precision"),
+    "recall": mark("sensitivity"),
+    "specificity": mark("specificity"),
+    "brier": mark("Brier score"),
 }
-"""Metrics of a group, of those that `chexmodel.draws` computes → what they are called."""
+"""Metrics of a group, of those that `chexmodel.draws` computes → what they are called, a message."""
 
 MIN_CLASS: Final = 10
 """With fewer positives a group is counted but not scored; with fewer negatives only its sensitivity is."""
@@ -128,7 +130,7 @@ def _score(draws: Draws, k: int, ids: NDArray[np.object_]) -> tuple[GroupScore, 
     for metric in METRICS:
         if metric not in draws.metrics[k]:
             continue
-        reason = "not trained in this model" if untrained else _too_few(metric, positives, negatives)
+        reason = NOT_TRAINED if untrained else _too_few(metric, positives, negatives)
         if reason is None:
             found[metric] = draws.metrics[k][metric]
         else:
@@ -147,10 +149,10 @@ def _score(draws: Draws, k: int, ids: NDArray[np.object_]) -> tuple[GroupScore, 
 
 def _too_few(metric: str, positives: int, negatives: int) -> str | None:
     if positives < MIN_CLASS:
-        return f"fewer than {MIN_CLASS} positives"
+        return FEW_POSITIVES.format(least=MIN_CLASS)
     # Sensitivity is of the positives alone; but of one class nothing is computed, nor is it.
     if negatives == 0 or (negatives < MIN_CLASS and metric != "recall"):
-        return f"fewer than {MIN_CLASS} negatives"
+        return FEW_NEGATIVES.format(least=MIN_CLASS)
     return None
 
 

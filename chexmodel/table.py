@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from chexmodel.errors import DatasetError
 from chexmodel.labels import MIXED_UNCERTAIN, OBSERVATIONS, SMOOTH_INTERVAL, BlankPolicy, UncertainPolicy
+from chexmodel.language import tr
 from chexmodel.layout import csv_files, image_paths, missing_images, require_images
 from chexmodel.reading import read_table
 
@@ -116,7 +117,10 @@ def split_by_patient(
     shares = list(fractions.values())
     if not all(share > 0 for share in shares) or not math.isclose(sum(shares), 1, rel_tol=0, abs_tol=1e-9):
         raise DatasetError(
-            f"the fractions {dict(fractions)} don't fit: each must be above 0, and their sum 1"
+            tr(
+                "the fractions {fractions} don't fit: each must be above 0, and their sum 1",
+                fractions=dict(fractions),
+            )
         )
     edges = np.cumsum(shares)[:-1]  # without the last: rounding must not leave a patient over
     positions = {patient: _position(seed, patient) for patient in table["patient"].unique()}
@@ -142,4 +146,11 @@ def select_views(table: pd.DataFrame, views: Views) -> pd.DataFrame:
 
 def _choose(option: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise DatasetError(f"{option} “{value}” is unknown: choose one of {', '.join(choices)}")
+        raise DatasetError(
+            tr(
+                "{option} “{value}” is unknown: choose one of {choices}",
+                option=option,
+                value=value,
+                choices=", ".join(choices),
+            )
+        )

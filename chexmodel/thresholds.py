@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 from sklearn.metrics import roc_auc_score
 
+from chexmodel import reasons
 from chexmodel.bootstrap import Confusion, Counted, Numbers, Ranked, confusion, count, draw_weights, ratio
 from chexmodel.draws import estimate
 from chexmodel.fitting import Provenance, Sample, samples
@@ -183,4 +184,4 @@ def _no_skill(sample: Sample, split: str) -> str | None:
     auroc = roc_auc_score(sample.labels, sample.scores)
     if auroc > 0.5:
         return None
-    return f"the scores rank the {split} split no better than chance (AUROC {auroc:.2f})"
+    return reasons.NO_SKILL.format(split=split, auroc=auroc)

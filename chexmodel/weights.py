@@ -12,6 +12,7 @@ from safetensors.torch import save as save_tensors
 from chexmodel import network as networks
 from chexmodel.bundle_files import MANIFEST, damaged, read_bytes
 from chexmodel.errors import BundleError
+from chexmodel.language import tr
 from chexmodel.manifest import Dtype, Manifest
 from chexmodel.network import Network
 
@@ -44,8 +45,12 @@ def load_members(path: Path, manifest: Manifest) -> list[Network]:
         digest.update(content)
     if digest.hexdigest() != manifest.weights_sha256:
         raise BundleError(
-            f"the weights of bundle {path} are not those that its {MANIFEST} names (SHA-256 differs): "
-            "a file is damaged or was replaced; copy the bundle again"
+            tr(
+                "the weights of bundle {path} are not those that its {manifest} names (SHA-256 "
+                "differs): a file is damaged or was replaced; copy the bundle again",
+                path=path,
+                manifest=MANIFEST,
+            )
         )
     return [_network(path, name, content, manifest) for name, content in zip(files, data, strict=True)]
 
@@ -75,6 +80,10 @@ def weights_bytes(network: Network, dtype: Dtype) -> bytes:
         tensors[name] = value.to(getattr(torch, dtype) if small else value.dtype).contiguous().clone().cpu()
         if not torch.isfinite(tensors[name]).all():
             raise BundleError(
-                f"weight {name} is not finite as {dtype}: the training diverged, or use float32"
+                tr(
+                    "weight {name} is not finite as {dtype}: the training diverged, or use float32",
+                    name=name,
+                    dtype=dtype,
+                )
             )
     return save_tensors(tensors)

@@ -22,7 +22,8 @@ def imported(file: Path) -> set[str]:
 
 def test_the_app_is_a_router_only() -> None:
     names = imported(ROOT / "app.py")
-    assert names == {"pathlib", "streamlit", "chexmodel.ui.components"}
+    ours = {"chexmodel.language", "chexmodel.ui.components", "chexmodel.ui.languages"}
+    assert names == {"pathlib", "streamlit", *ours}
 
 
 def test_streamlit_and_lightning_stay_in_their_rooms() -> None:

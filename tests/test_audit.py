@@ -9,7 +9,8 @@ from chexpert_rows import film, real_table, row, write
 from PIL import Image
 
 from chexmodel.__main__ import main
-from chexmodel.audit import COLUMNS, TABLE_KINDS, audit, count
+from chexmodel.audit import COLUMNS, audit, count
+from chexmodel.audit_kinds import TABLE_KINDS
 from chexmodel.errors import DatasetError
 from chexmodel.inspection import inspect
 from chexmodel.reading import MAX_TEXT, read_bytes, read_loosely, read_table

@@ -14,7 +14,7 @@ from chexmodel.labels import OBSERVATIONS
 from chexmodel.policies import explain_policy
 from chexmodel.statistics import jaccard, load_statistics
 from chexmodel.table import read_table
-from chexmodel.ui.policy import conclusions
+from chexmodel.ui.conclusions import conclusions
 
 ROOT = Path(__file__).resolve().parents[1]
 KNOWN = load_statistics(ROOT / "assets" / "statistics" / "chexpert.json")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chexmodel import reasons as why
 from chexmodel.bundle import Fingerprint
 from chexmodel.errors import DatasetError
 from chexmodel.table import (
@@ -182,15 +183,17 @@ def untrained(pairs: Sequence[Pair], names: Sequence[str]) -> dict[str, str]:
     """Observations that the training targets of any pair can't teach, with the reason."""
     reasons: dict[str, str] = {}
     for number, pair in enumerate(pairs):
-        where = f" of fold {number + 1}" if len(pairs) > 1 else ""
         for k, name in enumerate(names):
             labels = pair.train.targets[:, k]
             known = labels[~np.isnan(labels)]
             if known.size == 0:
-                reasons.setdefault(name, "no label in the training data")
+                reasons.setdefault(name, why.NO_LABEL)
             elif known.max() <= 0 or known.min() >= 1:
-                kind = "positive" if known.max() <= 0 else "negative"
-                reasons.setdefault(
-                    name, f"no {kind} among the {known.size} labels of the training data{where}"
+                of_whole, of_fold = (
+                    (why.NO_POSITIVE, why.NO_POSITIVE_IN_FOLD)
+                    if known.max() <= 0
+                    else (why.NO_NEGATIVE, why.NO_NEGATIVE_IN_FOLD)
                 )
+                reason = of_fold if len(pairs) > 1 else of_whole
+                reasons.setdefault(name, reason.format(labels=known.size, fold=number + 1))
     return reasons

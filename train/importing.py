@@ -22,6 +22,7 @@ from chexmodel.errors import BundleError
 from chexmodel.labels import ALIASES, OBSERVATIONS
 from chexmodel.network import Network
 from chexmodel.preprocessing import Preprocessing
+from chexmodel.reasons import NO_OUTPUT
 from train.card import write_card
 from train.commands import ImportConfig
 from train.provenance import code_version
@@ -86,9 +87,7 @@ def import_torchxrayvision(config: ImportConfig) -> Path:
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         code_version=code_version(),
         backbone=BACKBONE,
-        not_trained={
-            name: f"not among the outputs of {label}" for name in OBSERVATIONS if name not in outputs
-        },
+        not_trained={name: NO_OUTPUT.format(model=label) for name in OBSERVATIONS if name not in outputs},
         preprocessing=INPUT,
         policies=Policies(uncertain="ignore", blank="negative", views="frontal"),
         config={},

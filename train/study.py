@@ -16,6 +16,7 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 
 from chexmodel.atomic import write_file
+from chexmodel.language import mark
 from train.commands import StudyConfig
 from train.config import FitConfig
 from train.dataset import Pair, load_splits
@@ -34,14 +35,14 @@ BASE: Final[dict[str, Any]] = {
 """What all configurations share besides the defaults: the recipe of the first demonstration model."""
 
 CHANGES: Final[dict[str, dict[str, Any]]] = {
-    "base": {},
-    "cross-entropy": {"loss": "bce"},
-    "asymmetric loss": {"loss": "asl"},
-    "shuffled": {"sampler": "shuffle"},
-    "no class weights": {"pos_weight": "off"},
-    "uncertain as positive": {"uncertain": "ones"},
-    "moving average": {"ema": 0.98},
-    "second backbone": {},
+    mark("base"): {},
+    mark("cross-entropy"): {"loss": "bce"},
+    mark("asymmetric loss"): {"loss": "asl"},
+    mark("shuffled"): {"sampler": "shuffle"},
+    mark("no class weights"): {"pos_weight": "off"},
+    mark("uncertain as positive"): {"uncertain": "ones"},
+    mark("moving average"): {"ema": 0.98},
+    mark("second backbone"): {},
 }
 """The configurations: what each changes of the base, which is focal loss, class weights up to 20, weighted
 sampler, uncertain labels masked, no moving average. The second backbone comes from the command line."""

@@ -9,17 +9,19 @@ import plotly.graph_objects as go
 
 from chexmodel import canvas
 from chexmodel.labels import SHORT_NAMES
+from chexmodel.language import mark, tr
 from chexmodel.policies import PolicyEffect
 from chexmodel.statistics import conditional, jaccard
 
 Measure = Literal["films", "conditional", "jaccard"]
 
 _STATES: Final = {
-    "positive": (canvas.COLOURS[1], ""),
-    "negative": (canvas.COLOURS[0], "/"),
-    "uncertain": (canvas.COLOURS[4], "x"),
-    "blank": (canvas.GREY, "."),
+    mark("positive"): (canvas.COLOURS[1], ""),
+    mark("negative"): (canvas.COLOURS[0], "/"),
+    mark("uncertain"): (canvas.COLOURS[4], "x"),
+    mark("blank"): (canvas.GREY, "."),
 }
+_DRAWS: Final = {"positives": mark("each film once"), "drawn": mark("weighted draws")}
 ROW: Final = 27
 """px of height per horizontal bar."""
 
@@ -35,21 +37,21 @@ def states(counts: pd.DataFrame, *, percent: bool) -> go.Figure:
     shown = shares if percent else counts
     bars = [
         go.Bar(
-            name=state,
+            name=tr(state),
             y=short(counts.index),
             x=shown[state].tolist(),
             orientation="h",
             marker=canvas.hatched(colour, hatch),
-            customdata=np.column_stack([counts.index, counts[state], shares[state]]),
+            customdata=np.column_stack([counts.index.map(tr), counts[state], shares[state]]),
             hovertemplate=(
-                f"%{{customdata[0]}}, {state}: %{{customdata[1]:,}} films (%{{customdata[2]:.1f}} %)"
-                "<extra></extra>"
+                f"%{{customdata[0]}}, {tr(state)}: "
+                f"{tr('%{customdata[1]:,} films (%{customdata[2]:.1f} %)')}<extra></extra>"
             ),
         )
         for state, (colour, hatch) in _STATES.items()
     ]
     figure = canvas.figure(bars, height=ROW * len(counts) + 110, barmode="stack", bargap=0.25)
-    figure.update_xaxes(title="films, %" if percent else "films")
+    figure.update_xaxes(title=tr("films, %") if percent else tr("films"))
     return figure.update_yaxes(autorange="reversed")
 
 
@@ -74,11 +76,11 @@ def cooccurrence(counts: pd.DataFrame, measure: Measure) -> go.Figure:
     decades = np.arange(0, np.ceil(high) + 1)
     scale: dict[str, Any] = {"title": "%", "ticksuffix": " "}
     if measure == "films":
-        scale = {"title": "films", "tickvals": decades, "ticktext": [_compact(10**d) for d in decades]}
+        scale = {"title": tr("films"), "tickvals": decades, "ticktext": [_compact(10**d) for d in decades]}
     words = [
-        "%{customdata[0]:,} films are positive for both<br>%{y} and %{x}",
-        "<br>%{customdata[1]} of the %{customdata[2]:,} with %{y}",
-        "<br>%{customdata[3]} of the films with either<extra></extra>",
+        tr("%{customdata[0]:,} films are positive for both<br>%{y} and %{x}"),
+        tr("%{customdata[1]} of the %{customdata[2]:,} with %{y}"),
+        tr("%{customdata[3]} of the films with either"),
     ]
     whole = np.broadcast_to(np.diag(counts)[:, None], counts.shape)
     cells: Any = [counts, given.map(_share), whole, shared.map(_share)]
@@ -95,15 +97,15 @@ def cooccurrence(counts: pd.DataFrame, measure: Measure) -> go.Figure:
                 xgap=1,
                 ygap=1,
                 colorbar=scale | {"thickness": 10, "outlinewidth": 0},
-                hovertemplate="".join(words),
+                hovertemplate="<br>".join(words) + "<extra></extra>",
             )
         ],
         height=540,
     )
     one_way = measure == "conditional"
-    figure.update_xaxes(title="also positive" if one_way else None, tickangle=-90, showgrid=False)
+    figure.update_xaxes(title=tr("also positive") if one_way else None, tickangle=-90, showgrid=False)
     return figure.update_yaxes(
-        title="given that this is" if one_way else None, autorange="reversed", showgrid=False
+        title=tr("given that this is") if one_way else None, autorange="reversed", showgrid=False
     )
 
 
@@ -113,27 +115,28 @@ def epoch(effect: PolicyEffect) -> go.Figure:
     films = max(effect.films, 1)
     bars = [
         go.Bar(
-            name=name,
+            name=tr(name),
             y=short(rows.index),
             x=(100 * rows[column] / films).tolist(),
             orientation="h",
             marker=canvas.hatched(canvas.look(i).colour, canvas.look(i).hatch),
-            customdata=np.column_stack([rows.index, rows[column]]),
+            customdata=np.column_stack([rows.index.map(tr), rows[column]]),
             hovertemplate=(
-                f"%{{customdata[0]}}, {name}: %{{x:.1f}} %, %{{customdata[1]:,.0f}} of {films:,}"
-                "<extra></extra>"
+                f"%{{customdata[0]}}, {tr(name)}: "
+                + tr("%{{x:.1f}} %, %{{customdata[1]:,.0f}} of {films:,}", films=films)
+                + "<extra></extra>"
             ),
         )
-        for i, (column, name) in enumerate({"positives": "each film once", "drawn": "weighted draws"}.items())
+        for i, (column, name) in enumerate(_DRAWS.items())
     ]
     figure = canvas.figure(bars, height=ROW * len(rows) + 130, barmode="group", bargap=0.25)
-    figure.update_xaxes(title="expected positives, % of an epoch's films")
+    figure.update_xaxes(title=tr("expected positives, % of an epoch's films"))
     return figure.update_yaxes(autorange="reversed")
 
 
 def short(names: Iterable[str]) -> list[str]:
-    """Names of observations as they fit on an axis."""
-    return [SHORT_NAMES.get(name, name) for name in names]
+    """Names of observations as they fit on an axis, in the language in use."""
+    return [tr(SHORT_NAMES.get(name, name)) for name in names]
 
 
 def _largest(shares: pd.DataFrame) -> float:
@@ -142,8 +145,8 @@ def _largest(shares: pd.DataFrame) -> float:
 
 
 def _share(percent: float) -> str:
-    return "undefined" if np.isnan(percent) else f"{percent:.1f} %"
+    return tr("undefined") if np.isnan(percent) else tr("{percent:.1f} %", percent=percent)
 
 
-def _compact(number: float) -> str:
-    return f"{number / 1000:g}k" if number >= 1000 else f"{number:g}"
+def _compact(films: float) -> str:
+    return f"{films / 1000:g}k" if films >= 1000 else f"{films:g}"

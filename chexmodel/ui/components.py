@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -13,7 +13,9 @@ import streamlit as st
 from chexmodel import bundle, canvas
 from chexmodel.bundle import Bundle
 from chexmodel.errors import BundleError, ChexError
+from chexmodel.language import mark, tr
 from chexmodel.predictor import Predictor
+from chexmodel.ui.grid import grid
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 MODELS: Final = ROOT / "assets" / "models"
@@ -23,7 +25,7 @@ FORMAT_KEY: Final = "image-format"
 """Session key of the format in which charts are saved, one of `canvas.ImageFormat`."""
 _FORMATS: Final[tuple[canvas.ImageFormat, ...]] = ("svg", "png")
 
-NOTICE: Final = (
+NOTICE: Final = mark(
     "For research and teaching. Not a medical device: never the basis of a decision about a patient."
 )
 
@@ -45,7 +47,7 @@ def bundle_choices() -> list[Path]:
 def bundle_name(path: Path) -> str:
     """What a bundle is called in the app: the shipped ones are marked."""
     if path.parent == MODELS:
-        return f"{path.name} (shipped)"
+        return tr("{name} (shipped)", name=path.name)
     below = path.relative_to(runs_directory()) if path.is_relative_to(runs_directory()) else path.name
     return f"runs/{below}"
 
@@ -57,15 +59,15 @@ def choose_model() -> None:
     if chosen is not None and chosen not in choices:
         choices.insert(0, chosen)
     if not choices:
-        st.sidebar.warning("There is no model: train one with `python -m train fit`.")
+        st.sidebar.warning(tr("There is no model: train one with `python -m train fit`."))
         return
     # A widget's own key is forgotten when a page without the widget is shown: keep the choice beside it.
     st.session_state[MODEL_KEY] = st.sidebar.selectbox(
-        "Model",
+        tr("Model"),
         choices,
         index=choices.index(chosen) if chosen else 0,
         format_func=lambda path: bundle_name(Path(path)),
-        help="Shipped models, and runs under runs/.",
+        help=tr("Shipped models, and runs under runs/."),
     )
 
 
@@ -86,12 +88,15 @@ def active_predictor() -> Predictor:
     """
     chosen = st.session_state.get(MODEL_KEY) or next(map(str, bundle_choices()), None)
     if chosen is None:
-        raise BundleError("there is no model: train one with `python -m train fit`, or restore assets/models")
+        raise BundleError(
+            tr("there is no model: train one with `python -m train fit`, or restore assets/models")
+        )
     path = Path(chosen)
-    return _load(chosen, tuple(sorted((f.name, f.stat().st_mtime_ns) for f in path.glob("*.*"))))
+    with st.spinner(tr("Loading the model …")):
+        return _load(chosen, tuple(sorted((f.name, f.stat().st_mtime_ns) for f in path.glob("*.*"))))
 
 
-@st.cache_resource(max_entries=4, show_spinner="Loading the model …")
+@st.cache_resource(max_entries=4, show_spinner=False)
 def _load(path: str, state: tuple[tuple[str, int], ...]) -> Predictor:  # noqa: ARG001 – part of the key
     predictor = Predictor.from_bundle(path)
     # Streamlit collects garbage after every run of a page or fragment; going through all that torch and the
@@ -114,12 +119,14 @@ def image_format() -> None:
     """Show the one choice of a page: how its charts are saved. It holds for all pages of the session."""
     chosen = st.session_state.get(FORMAT_KEY, _FORMATS[0])
     picked = st.segmented_control(
-        "Save charts as",
+        tr("Save charts as"),
         _FORMATS,
         default=chosen,
         format_func=str.upper,
-        help="The camera in a chart's upper right corner, shown when you point at or tap the chart, saves it "
-        "in the colours of the page, on a transparent background.",
+        help=tr(
+            "The camera in a chart's upper right corner, shown when you point at or tap the chart, saves it "
+            "in the colours of the page, on a transparent background."
+        ),
     )
     # A widget's own state is forgotten when a page without it is shown: keep the choice beside it.
     st.session_state[FORMAT_KEY] = picked or chosen
@@ -141,43 +148,35 @@ def table(
     name: str,
     *,
     shown: pd.DataFrame | None = None,
+    words: Collection[str] = (),
     formats: Mapping[str, str] | None = None,
     columns: Mapping[str, Any] | None = None,
     hide_index: bool = False,
     height: int | Literal["content"] = "content",
-    most: int | None = None,
 ) -> None:
-    """Draw a table, and a button that saves it as CSV with the numbers as they are, not as they are shown.
+    """Draw a table, and a button that saves it as CSV: in English, the numbers as they are, not as shown.
 
     Args:
         frame: what is shown and saved; NaN is undefined: shown as "—", empty in the CSV.
         name: of the file, without extension, and of the elements: one of its kind on the page.
         shown: what to show in its place, for cells of text such as a value with its interval.
-        formats: column → how its numbers are shown, as `st.column_config.NumberColumn` takes it; otherwise
-            whole numbers with thousands separators, and others with three decimals.
-        columns: column → `st.column_config`, for columns that need more than that.
+        words: as `grid` takes it.
+        formats: as `grid` takes it.
+        columns: as `grid` takes it.
         hide_index: neither show nor save the index; that of a frame with another table shown is not saved.
         height: px, or "content" for all rows.
-        most: how many rows are shown; all are saved.
     """
-    plain = {"i": "localized", "u": "localized", "f": "%.3f"}
-    drawn = frame if shown is None else shown
-    kinds = {str(column): plain.get(kind.kind) for column, kind in drawn.dtypes.items()}
-    numbers = {
-        column: st.column_config.NumberColumn(format=how)
-        for column, how in (kinds | dict(formats or {})).items()
-        if how is not None
-    }
-    st.dataframe(
-        drawn if most is None else drawn.head(most),
+    grid(
+        frame if shown is None else shown,
+        words=words,
+        formats=formats,
+        columns=columns,
         hide_index=hide_index,
         height=height,
-        column_config=numbers | dict(columns or {}),
-        placeholder="—",
         key=f"table-{name}",
     )
     st.download_button(
-        "CSV",
+        tr("CSV"),
         lambda: frame.to_csv(index=shown is None and not hide_index).encode(),
         file_name=f"{name}.csv",
         mime="text/csv",

@@ -5,6 +5,7 @@ from typing import Final
 
 import streamlit as st
 
+from chexmodel.language import mark, number, tr
 from chexmodel.statistics import Statistics
 from chexmodel.ui import contents, loading, policy, problems
 from chexmodel.ui.components import guard, image_format
@@ -13,20 +14,20 @@ from chexmodel.ui.loading import Loaded
 SOURCE_KEY: Final = "dataset-source"
 UPLOAD_KEY: Final = "dataset-upload"
 SHIPPED: Final = "CheXpert"
-OWN: Final = "A CSV of mine"
-FOLDER: Final = "The data folder"
+OWN: Final = mark("A CSV of mine")
+FOLDER: Final = mark("The data folder")
 
 
 def page() -> None:
     """Draw the page."""
-    st.title("Dataset")
+    st.title(tr("Dataset"))
     st.caption(
-        "What a label table says of its films, what training would make of it, and what is wrong with it."
+        tr("What a label table says of its films, what training would make of it, and what is wrong with it.")
     )
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     sources = [SHIPPED, OWN, *([FOLDER] if loading.folder() else [])]
     with left:
-        source = st.radio("Table", sources, key=SOURCE_KEY, horizontal=True)
+        source = st.radio(tr("Table"), sources, key=SOURCE_KEY, horizontal=True, format_func=tr)
     with right:
         image_format()
     with guard():
@@ -43,14 +44,19 @@ def _load(source: str) -> Loaded | None:
         return loading.of_folder(data)
     limit = st.get_option("server.maxUploadSize")
     upload = st.file_uploader(
-        f"A table in CheXpert's layout: CSV, also .csv.gz, up to {limit} MB",
+        tr("A table in CheXpert's layout: CSV, also .csv.gz, up to {limit} MB", limit=limit),
         key=UPLOAD_KEY,
         type=["csv", "gz"],
-        help="It is read in memory, for your session alone, and not written to the server's disk.",
+        help=tr("It is read in memory, for your session alone, and not written to the server's disk."),
     )
     if upload is None:
-        columns = "Path, Sex, Age, Frontal/Lateral, AP/PA and the 14 observations (1, 0, −1 or blank)"
-        st.info(f"Upload a table with the columns {columns}.", icon=":material/upload_file:")
+        st.info(
+            tr(
+                "Upload a table with the columns Path, Sex, Age, Frontal/Lateral, AP/PA and the 14 "
+                "observations (1, 0, −1 or blank)."
+            ),
+            icon=":material/upload_file:",
+        )
         return None
     return loading.uploaded(upload.getvalue(), Path(upload.name).name)
 
@@ -59,12 +65,12 @@ def _show(loaded: Loaded) -> None:
     statistics = loaded.statistics
     if statistics is None:
         st.error(loaded.refused, icon=":material/error:")
-        st.caption("A table that breaks these rules is not counted and can't be trained on; its audit:")
+        st.caption(tr("A table that breaks these rules is not counted and can't be trained on; its audit:"))
         problems.show(loaded)
         return
     _conditions(statistics)
     labels, together, patients, policies, audited = st.tabs(
-        ["Labels", "Co-occurrence", "Patients", "Policies", "Audit"]
+        [tr("Labels"), tr("Co-occurrence"), tr("Patients"), tr("Policies"), tr("Audit")]
     )
     with labels:
         contents.labels(statistics)
@@ -80,14 +86,28 @@ def _show(loaded: Loaded) -> None:
 
 def _conditions(statistics: Statistics) -> None:
     with st.container(horizontal=True, gap="medium"):
-        for name in ("films", "patients", "studies"):
-            st.metric(name.capitalize(), f"{getattr(statistics, name):,}", width="content")
+        for words, count in (
+            (tr("Films"), statistics.films),
+            (tr("Patients"), statistics.patients),
+            (tr("Studies"), statistics.studies),
+        ):
+            st.metric(words, number(count, ","), width="content")
         spread = statistics.films_per_patient
-        st.metric("Films per patient, mean (most)", f"{spread.mean:.1f} ({spread.maximum})", width="content")
+        st.metric(
+            tr("Films per patient, mean (most)"),
+            f"{number(spread.mean, '.1f')} ({spread.maximum})",
+            width="content",
+        )
     if statistics.provenance is not None:
         made = statistics.provenance
         st.caption(
-            f"Source: `{made.source}`, SHA-256 `{made.sha256}`. Counted with `{made.command}` ({made.code})."
+            tr(
+                "Source: `{source}`, SHA-256 `{sha256}`. Counted with `{command}` ({code}).",
+                source=made.source,
+                sha256=made.sha256,
+                command=made.command,
+                code=tr(made.code),
+            )
         )
 
 

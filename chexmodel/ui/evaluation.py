@@ -10,6 +10,7 @@ from chexmodel.bundle import Bundle, Metrics
 from chexmodel.comparison_tables import FLATTERED
 from chexmodel.errors import BundleError
 from chexmodel.evaluation_tables import READING, SCARCE, WORDS, averages_table, scores_table, why
+from chexmodel.language import mark, number, tr
 from chexmodel.metrics import Evaluation
 from chexmodel.ui import explorer, localisation, paired, protocol, reliability, subgroups
 from chexmodel.ui.components import active_bundle, chart, guard, image_format, table
@@ -17,12 +18,12 @@ from chexmodel.ui.components import active_bundle, chart, guard, image_format, t
 SPLIT_KEY: Final = "evaluation-split"
 METRIC_KEY: Final = "evaluation-metric"
 SECTION_KEY: Final = "evaluation-section"
-SPLITS: Final = ("test", "validation")
+SPLITS: Final = (mark("test"), mark("validation"))
 
 
 def page() -> None:
     """Draw the page."""
-    st.title("Evaluation")
+    st.title(tr("Evaluation"))
     with guard():
         bundle = active_bundle()
         metrics = None
@@ -31,11 +32,11 @@ def page() -> None:
         # Without metrics.json the sections that have files of their own still stand.
         splits = sorted(metrics.splits if metrics else SPLITS, key=lambda split: split != "test")
         left, right = st.columns([3, 1], vertical_alignment="bottom")
-        split = left.radio("Films", splits, key=SPLIT_KEY, horizontal=True)
+        split = left.radio(tr("Films"), splits, key=SPLIT_KEY, horizontal=True, format_func=tr)
         with right:
             image_format()
         if split == "validation":
-            st.warning(FLATTERED)
+            st.warning(tr(FLATTERED))
         if bundle.manifest.origin:
             st.warning(bundle.manifest.origin.caution)
         if metrics is not None:
@@ -46,7 +47,9 @@ def page() -> None:
 def _metrics(bundle: Bundle) -> Metrics:
     metrics = bundle.metrics()
     if not metrics.splits:
-        raise BundleError(f"metrics.json of bundle {bundle.path} has no split: evaluate it anew")
+        raise BundleError(
+            tr("metrics.json of bundle {path} has no split: evaluate it anew", path=bundle.path)
+        )
     return metrics
 
 
@@ -55,9 +58,10 @@ def _section(bundle: Bundle, evaluation: Evaluation | None, split: str) -> None:
     names = SECTIONS if evaluation is not None else tuple(OWN_FILES)
     name = (
         st.segmented_control(
-            "Section",
+            tr("Section"),
             names,
             default=names[0],
+            format_func=tr,
             key=SECTION_KEY if evaluation is not None else f"{SECTION_KEY}-own-files",
             label_visibility="collapsed",
         )
@@ -73,17 +77,27 @@ def _section(bundle: Bundle, evaluation: Evaluation | None, split: str) -> None:
 def _conditions(bundle: Bundle, metrics: Metrics, split: str) -> None:
     evaluation = metrics.splits[split]
     with st.container(horizontal=True, gap="medium"):
-        st.metric("Films", f"{evaluation.films:,}", width="content")
-        st.metric("Patients", f"{evaluation.patients:,}", width="content")
-        st.metric("Bootstrap resamples", f"{evaluation.bootstrap:,}", width="content")
+        st.metric(tr("Films"), number(evaluation.films, ","), width="content")
+        st.metric(tr("Patients"), number(evaluation.patients, ","), width="content")
+        st.metric(tr("Bootstrap resamples"), number(evaluation.bootstrap, ","), width="content")
     st.caption(
-        f"Model {bundle.manifest.name}, {split} split. Intervals: 95 %, percentile bootstrap over patients, "
-        f"seed {evaluation.seed}. Weights SHA-256 `{metrics.weights_sha256}`. Command: `{metrics.command}`"
+        tr(
+            "Model {name}, {split} split. Intervals: 95 %, percentile bootstrap over patients, seed {seed}. "
+            "Weights SHA-256 `{sha256}`. Command: `{command}`",
+            name=bundle.manifest.name,
+            split=tr(split),
+            seed=evaluation.seed,
+            sha256=metrics.weights_sha256,
+            command=metrics.command,
+        )
     )
     if metrics.weights_sha256 != bundle.manifest.weights_sha256:
         st.error(
-            "These figures are of other weights than the bundle's: the model was trained again since. "
-            f"Run `python -m train evaluate {bundle.path} --data DIR`."
+            tr(
+                "These figures are of other weights than the bundle's: the model was trained again since. "
+                "Run `python -m train evaluate {path} --data DIR`.",
+                path=bundle.path,
+            )
         )
 
 
@@ -91,20 +105,29 @@ def _overview(bundle: Bundle, evaluation: Evaluation, split: str) -> None:
     known = [m for m in WORDS if m in evaluation.macro and hasattr(evaluation.scores[0], m)]
     if not evaluation.micro:
         st.info(
-            f"A former version of the program evaluated bundle {bundle.manifest.name}: some figures are not "
-            f"there. Run `python -m train evaluate {bundle.path} --data DIR`."
+            tr(
+                "A former version of the program evaluated bundle {name}: some figures are not there. Run "
+                "`python -m train evaluate {path} --data DIR`.",
+                name=bundle.manifest.name,
+                path=bundle.path,
+            )
         )
-    metric = st.selectbox("Metric of the chart", known, key=METRIC_KEY, format_func=WORDS.__getitem__)
+    metric = st.selectbox(
+        tr("Metric of the chart"), known, key=METRIC_KEY, format_func=lambda name: tr(WORDS[name])
+    )
     name = f"{bundle.manifest.name}-{split}"
     chart(evaluation_charts.forest(evaluation, metric), f"{name}-{metric}")
     st.caption(
-        "Whiskers: 95 % intervals. Diamond: the best answer that looks at no film (always yes, always no, or "
-        f"the prevalence). †: fewer than {SCARCE} positives or negatives."
+        tr(
+            "Whiskers: 95 % intervals. Diamond: the best answer that looks at no film (always yes, always "
+            "no, or the prevalence). †: fewer than {scarce} positives or negatives.",
+            scarce=SCARCE,
+        )
     )
-    undefined = [f"{score.observation} ({why(score)})" for score in evaluation.scores if why(score)]
+    undefined = [f"{tr(score.observation)} ({why(score)})" for score in evaluation.scores if why(score)]
     if undefined:
-        st.markdown(f"Undefined (“—”): {'; '.join(undefined)}.")
-    st.subheader("Per observation")
+        st.markdown(tr("Undefined (“—”): {those}.", those="; ".join(undefined)))
+    st.subheader(tr("Per observation"))
     table(
         evaluation.frame(),
         f"{name}-scores",
@@ -115,8 +138,8 @@ def _overview(bundle: Bundle, evaluation: Evaluation, split: str) -> None:
             "why undefined": st.column_config.Column(width="large"),
         },
     )
-    st.caption(READING)
-    st.subheader("Averages")
+    st.caption(tr(READING))
+    st.subheader(tr("Averages"))
     table(
         records.averages(evaluation),
         f"{name}-averages",
@@ -124,16 +147,20 @@ def _overview(bundle: Bundle, evaluation: Evaluation, split: str) -> None:
         columns={"metric": st.column_config.Column(pinned=True)},
         hide_index=True,
     )
-    groups = "; ".join(", ".join(group) for group in evaluation.equivalent)
-    st.caption(
+    groups = "; ".join(", ".join(map(tr, group)) for group in evaluation.equivalent)
+    said = tr(
         "“Over” is the number of observations in the average: the defined ones alone. Micro: the decisions "
-        "on all of them together; rankings and probabilities of two observations do not compare: none. "
-        + (
-            f"Equal or complementary labels on these films, counted once in “equivalent as one”: {groups}."
-            if groups
-            else "No two observations have equal or complementary labels on these films."
-        )
+        "on all of them together; rankings and probabilities of two observations do not compare: none."
     )
+    equal = (
+        tr(
+            "Equal or complementary labels on these films, counted once in “equivalent as one”: {groups}.",
+            groups=groups,
+        )
+        if groups
+        else tr("No two observations have equal or complementary labels on these films.")
+    )
+    st.caption(f"{said} {equal}")
 
 
 # Sections that need the scores of metrics.json.
@@ -153,13 +180,13 @@ OWN_FILES: Final[dict[str, Callable[[Bundle, str], None]]] = {
 
 # All sections, in their order on the page.
 SECTIONS: Final = (
-    "Overview",
-    "Curves and threshold",
-    "Calibration",
-    "Subgroups",
-    "Localisation",
-    "Two models",
-    "Reference protocol",
+    mark("Overview"),
+    mark("Curves and threshold"),
+    mark("Calibration"),
+    mark("Subgroups"),
+    mark("Localisation"),
+    mark("Two models"),
+    mark("Reference protocol"),
 )
 
 page()

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from chexmodel import canvas
+from chexmodel.language import number, tr
 from chexmodel.operating import Counts, Scored
 
 _STYLE: Final = """<style>
@@ -26,8 +27,8 @@ _STEPS: Final = 30
 def confusion_html(counts: Counts) -> str:
     """The four counts as a table, labels in rows and calls in columns; the shade is the share of the row."""
     rows = (
-        ("labelled positive", (counts.tp, "true positive"), (counts.fn, "false negative")),
-        ("labelled negative", (counts.fp, "false positive"), (counts.tn, "true negative")),
+        (tr("labelled positive"), (counts.tp, tr("true positive")), (counts.fn, tr("false negative"))),
+        (tr("labelled negative"), (counts.fp, tr("false positive")), (counts.tn, tr("true negative"))),
     )
     body = ""
     for head, *cells in rows:
@@ -35,11 +36,11 @@ def confusion_html(counts: Counts) -> str:
         body += f'<tr><th scope="row">{head}</th>'
         for films, kind in cells:
             shade = round(50 * films / whole) if whole else 0
-            body += f'<td style="--shade:{shade}%"><b>{films:,}</b><br>{kind}</td>'
+            body += f'<td style="--shade:{shade}%"><b>{number(films, ",")}</b><br>{kind}</td>'
         body += "</tr>"
     return (
-        f'{_STYLE}<table class="cx-counts"><tr><td></td><th scope="col">called positive</th>'
-        f'<th scope="col">called negative</th></tr>{body}</table>'
+        f'{_STYLE}<table class="cx-counts"><tr><td></td><th scope="col">{tr("called positive")}</th>'
+        f'<th scope="col">{tr("called negative")}</th></tr>{body}</table>'
     )
 
 
@@ -51,8 +52,12 @@ def picture_html(svg: str, words: str) -> str:
 
 def scores_words(scored: Scored, cut: float) -> str:
     """What the picture of the scores shows, in words."""
-    films = f"{scored.negatives:,} negative and {scored.positives:,} positive films"
-    return f"Scores of {films}, threshold {cut:.3f}"
+    return tr(
+        "Scores of {negatives:,} negative and {positives:,} positive films, threshold {cut:.3f}",
+        negatives=scored.negatives,
+        positives=scored.positives,
+        cut=cut,
+    )
 
 
 def scores_svg(scored: Scored, cut: float, band: tuple[float, float]) -> str:
@@ -102,9 +107,9 @@ def scores_svg(scored: Scored, cut: float, band: tuple[float, float]) -> str:
     for k, anchor in enumerate(("start", "middle", "middle", "middle", "end")):
         parts.append(
             f'<text x="{_WIDTH * k / 4:.0f}" y="{_HEIGHT - 6}" text-anchor="{anchor}" font-size="13" '
-            f'fill="{canvas.GREY}">{top * k / 4:.2f}</text>'
+            f'fill="{canvas.GREY}">{number(top * k / 4)}</text>'
         )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="100%" role="img" '
-        f'aria-label="{scores_words(scored, cut)}" font-family="sans-serif">{"".join(parts)}</svg>'
+        f'aria-label="{escape(scores_words(scored, cut))}" font-family="sans-serif">{"".join(parts)}</svg>'
     )

@@ -12,6 +12,7 @@ from chexmodel.audit import audit, count
 from chexmodel.errors import DatasetError
 from chexmodel.inspection import Inspection, inspect, rows_of
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import current, mark, tr
 from chexmodel.reading import read_bytes, read_loosely, read_table
 from chexmodel.statistics import Provenance, Statistics, describe, load_statistics, provenance_of
 from chexmodel.table import csv_files
@@ -58,20 +59,20 @@ def uploaded(data: bytes, name: str) -> Loaded:
         DatasetError: it can't be read at all; a table that breaks rules is audited instead.
     """
     digest = hashlib.sha256(data).hexdigest()
-    key = f"{name} {digest}"
+    key = f"{name} {digest} {current()}"  # a refusal is a sentence
     kept = st.session_state.get(LOADED_KEY)
     if isinstance(kept, Loaded) and kept.key == key:
         return kept
     st.session_state.pop(LOADED_KEY, None)  # make room first
-    with st.spinner("Reading the table …"):
-        made = Provenance(source=name, sha256=digest, command=f"{_COMMAND} {name}", code="this app")
+    with st.spinner(tr("Reading the table …")):
+        made = Provenance(source=name, sha256=digest, command=f"{_COMMAND} {name}", code=mark("this app"))
         loaded = _read(data, name, made, key)
     st.session_state[LOADED_KEY] = loaded
     return loaded
 
 
 def _read(data: bytes, name: str, made: Provenance, key: str) -> Loaded:
-    unchecked = "a table alone was uploaded"
+    unchecked = mark("a table alone was uploaded")
     try:
         table = read_bytes(data, name)
     except DatasetError as error:
@@ -100,14 +101,16 @@ def of_folder(data: Path) -> Loaded:
     try:
         files = [csv for csv in csv_files(data) if csv is not None]
         states = tuple((csv.name, csv.stat().st_mtime_ns, csv.stat().st_size) for csv in files)
-        return _of_folder(str(data), states)
+        with st.spinner(tr("Reading the tables …")):
+            return _of_folder(str(data), states, current())
     except DatasetError as error:
         # Where it lies is no matter of a visitor's.
-        raise DatasetError(str(error).replace(str(data), "the data folder")) from error
+        raise DatasetError(str(error).replace(str(data), tr("the data folder"))) from error
 
 
-@st.cache_resource(max_entries=2, show_spinner="Reading the tables …")
-def _of_folder(data: str, states: tuple[tuple[str, int, int], ...]) -> Loaded:
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _of_folder(data: str, states: tuple[tuple[str, int, int], ...], language: str) -> Loaded:  # noqa: ARG001
+    # The language is part of the key: a refusal is a sentence.
     inspection = inspect(Path(data), films=False)
     inspection = inspection._replace(found=_lean(inspection.found))
     key = f"{data} {states}"

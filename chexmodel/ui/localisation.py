@@ -9,10 +9,12 @@ import streamlit as st
 
 from chexmodel.bundle import Bundle
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import tr
 from chexmodel.localisation import Localisation, LocalisationScore, Measure
 from chexmodel.localisation_charts import forest
 from chexmodel.localisation_tables import scores_table
 from chexmodel.localisation_words import ELSEWHERE, MEASURES, RULE, SPLITS, UNSEEN, summary
+from chexmodel.reasons import told
 from chexmodel.ui.components import chart, guard, table
 from chexmodel.ui.marked_films import browse
 
@@ -33,13 +35,16 @@ def section(bundle: Bundle, data: Path | None) -> None:
         bundle: the model.
         data: directory of its films, folder in CheXpert's layout; None shows no film.
     """
-    st.subheader("Localisation")
+    st.subheader(tr("Localisation"))
     measured = bundle.localisation()
     if not (bundle.path / "localisation.json").is_file():
         st.info(
-            f"Bundle {bundle.manifest.name} lacks localisation.json: whether its maps point where "
-            "radiologists saw the finding is not known. "
-            f"Run `python -m train evaluate {bundle.path} --data DIR`."
+            tr(
+                "Bundle {name} lacks localisation.json: whether its maps point where radiologists saw the "
+                "finding is not known. Run `python -m train evaluate {path} --data DIR`.",
+                name=bundle.manifest.name,
+                path=bundle.path,
+            )
         )
         return
     if not measured.scores:
@@ -51,14 +56,17 @@ def section(bundle: Bundle, data: Path | None) -> None:
         return
     if measured.weights_sha256 not in (None, bundle.manifest.weights_sha256):
         st.error(
-            "These figures are of other weights than the bundle's: the model was trained again since. "
-            f"Run `python -m train evaluate {bundle.path} --data DIR`."
+            tr(
+                "These figures are of other weights than the bundle's: the model was trained again since. "
+                "Run `python -m train evaluate {path} --data DIR`.",
+                path=bundle.path,
+            )
         )
     left, right = st.columns(2)
     names = [name for name in OBSERVATIONS if any(score.observation == name for score in measured.scores)]
-    observation = left.selectbox("Marked finding", names, key=OBSERVATION_KEY)
+    observation = left.selectbox(tr("Marked finding"), names, key=OBSERVATION_KEY, format_func=tr)
     splits = [split for split in reversed(SPLITS) if measured.of(observation, split)]
-    split = right.radio("Marked films", splits, key=SPLIT_KEY, horizontal=True)
+    split = right.radio(tr("Marked films"), splits, key=SPLIT_KEY, horizontal=True, format_func=tr)
     scores = measured.of(observation, split)
     _conditions(bundle, measured, scores[0])
     _charts(scores)
@@ -76,11 +84,14 @@ def section(bundle: Bundle, data: Path | None) -> None:
     if measures:
         show(" ".join(summary(scores, measure) for measure in measures))
     missing = [name for name in OBSERVATIONS if name not in names and name not in bundle.manifest.not_trained]
-    st.caption(f"{RULE} {ELSEWHERE}")
+    st.caption(f"{tr(RULE)} {tr(ELSEWHERE)}")
     st.markdown(
-        f"**Not measured**, as no film is marked for them: {', '.join(missing)}."
+        tr(
+            "**Not measured**, as no film is marked for them: {observations}.",
+            observations=", ".join(map(tr, missing)),
+        )
         if missing
-        else "Every observation that was trained has marked films."
+        else tr("Every observation that was trained has marked films.")
     )
     table(
         measured.frame(),
@@ -95,16 +106,24 @@ def section(bundle: Bundle, data: Path | None) -> None:
 
 def _conditions(bundle: Bundle, measured: Localisation, score: LocalisationScore) -> None:
     parts = [
-        f"{score.films} films of {score.patients} patients marked for {score.observation}: "
-        f"{SPLITS[score.split]} films. {measured.bootstrap:,} resamples, seed {measured.seed}."
+        tr(
+            "{films} films of {patients} patients marked for {observation}: {split} films. {bootstrap:,} "
+            "resamples, seed {seed}.",
+            films=score.films,
+            patients=score.patients,
+            observation=tr(score.observation),
+            split=tr(SPLITS[score.split]),
+            bootstrap=measured.bootstrap,
+            seed=measured.seed,
+        )
     ]
     if score.undefined:
-        parts.append(f"Undefined (“—”): {score.undefined}.")
+        parts.append(tr("Undefined (“—”): {those}.", those=told(score.undefined)))
     if bundle.manifest.config.get("box_weight"):
         parts.append(
-            "This model's maps were taught with boxes, of other patients' films than those measured."
+            tr("This model's maps were taught with boxes, of other patients' films than those measured.")
         )
-    parts.append(bundle.manifest.origin.caution if bundle.manifest.origin else UNSEEN)
+    parts.append(bundle.manifest.origin.caution if bundle.manifest.origin else tr(UNSEEN))
     st.caption(" ".join(parts))
 
 
@@ -112,12 +131,18 @@ def _charts(scores: list[LocalisationScore]) -> None:
     for column, measure in zip(st.columns(2), MEASURES, strict=True):
         with column:
             if all(math.isnan(score.measured(measure).value) for score in scores):
-                st.info(f"The {MEASURES[measure]} is undefined: {scores[0].undefined}.")
+                st.info(
+                    tr(
+                        "The {measure} is undefined: {reason}.",
+                        measure=tr(MEASURES[measure]),
+                        reason=told(scores[0].undefined),
+                    )
+                )
                 continue
             st.markdown(
-                f"**{MEASURES[measure].capitalize()}**: filled marks beat the better baseline"
+                tr("**Hit rate**: filled marks beat the better baseline")
                 if measure == "hit"
-                else "**Mean IoU**: squares are baselines that look at no film"
+                else tr("**Mean IoU**: squares are baselines that look at no film")
             )
             chart(forest(scores, measure), f"localisation-{measure}")
 

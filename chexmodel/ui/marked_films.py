@@ -15,6 +15,7 @@ from chexmodel.bundle import Bundle
 from chexmodel.errors import DatasetError
 from chexmodel.explain import METHODS, Method, method_map
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import mark, tr
 from chexmodel.layout import image_paths
 from chexmodel.network import Network, ensemble
 from chexmodel.regions import Regions, read_regions
@@ -27,10 +28,10 @@ ORDER_KEY: Final = "localisation-order"
 FILM_KEY: Final = "localisation-film"
 
 _ORDERS: Final = {
-    "misses first": (["hit", "iou"], [True, True]),
-    "hits first": (["hit", "iou"], [False, False]),
-    "lowest IoU first": (["iou"], [True]),
-    "highest IoU first": (["iou"], [False]),
+    mark("misses first"): (["hit", "iou"], [True, True]),
+    mark("hits first"): (["hit", "iou"], [False, False]),
+    mark("lowest IoU first"): (["iou"], [True]),
+    mark("highest IoU first"): (["iou"], [False]),
 }
 _HEIGHT: Final = 420  # px
 
@@ -47,21 +48,26 @@ def browse(bundle: Bundle, data: Path | None, *, observation: str, split: str) -
     Raises:
         BundleError: the file of the films is damaged.
     """
-    st.markdown("**The films**")
+    st.markdown(tr("**The films**"))
     films = bundle.localised_films()
     films = films[films["observation"] == observation]
     films = films if split == "all" else films[films["split"] == split]
     if films.empty:
         st.info(
-            "This bundle does not say which films were measured: a former version wrote it. Run "
-            f"`python -m train evaluate {bundle.path} --data DIR`."
+            tr(
+                "This bundle does not say which films were measured: a former version wrote it. Run "
+                "`python -m train evaluate {path} --data DIR`.",
+                path=bundle.path,
+            )
         )
         return
     if data is None:
         st.info(
-            "To see the films with their maps, set the environment variable CHEXMODEL_DATA to the folder "
-            "that the model was evaluated on, before the app is started. All who can open the app then see "
-            "the films."
+            tr(
+                "To see the films with their maps, set the environment variable CHEXMODEL_DATA to the folder "
+                "that the model was evaluated on, before the app is started. All who can open the app then "
+                "see the films."
+            )
         )
         return
     _browse(bundle, data, films)
@@ -72,17 +78,17 @@ def _browse(bundle: Bundle, data: Path, films: pd.DataFrame) -> None:
     """Only this part runs again when another film is chosen."""
     methods = [method for method in METHODS if (films["method"] == method).any()]
     left, middle, right = st.columns([2, 2, 3])
-    method: Method = left.selectbox("Method", methods, key=METHOD_KEY)
-    order = middle.selectbox("Order", list(_ORDERS), key=ORDER_KEY)
+    method: Method = left.selectbox(tr("Method"), methods, key=METHOD_KEY)
+    order = middle.selectbox(tr("Order"), list(_ORDERS), key=ORDER_KEY, format_func=tr)
     columns, ascending = _ORDERS[order]
     rows = films[films["method"] == method].sort_values([*columns, "film"], ascending=[*ascending, True])
     records = {
         str(row["film"]): {str(name): value for name, value in row.items()} for row in rows.to_dict("records")
     }
     name = right.selectbox(
-        f"Film ({int(rows['hit'].sum())} hits among {len(rows)})",
+        tr("Film ({hits} hits among {films})", hits=int(rows["hit"].sum()), films=len(rows)),
         list(records),
-        format_func=lambda film: f"{'hit' if records[film]['hit'] else 'miss'} · {_short(film)}",
+        format_func=lambda film: f"{tr('hit') if records[film]['hit'] else tr('miss')} · {_short(film)}",
         key=FILM_KEY,
     )
     with guard():  # here, as an error does not leave a fragment
@@ -96,43 +102,66 @@ def _show(bundle: Bundle, data: Path, name: str, row: dict[str, Any], method: Me
     file = image_paths(pd.DataFrame({"Path": [name]}), data)[0]
     if region is None or not file.is_file():
         raise DatasetError(
-            f"the data folder (CHEXMODEL_DATA) does not hold {name} with what is marked on it: give the "
-            f"folder, not a pack, that {bundle.path} was evaluated on"
+            tr(
+                "the data folder (CHEXMODEL_DATA) does not hold {film} with what is marked on it: give the "
+                "folder, not a pack, that {path} was evaluated on",
+                film=name,
+                path=bundle.path,
+            )
         )
     sha = bundle.manifest.weights_sha256
     film = images.read(file).pixels
-    with st.spinner("Drawing the map …"):
+    with st.spinner(tr("Drawing the map …")):
         grid = torch.from_numpy(_map(str(bundle.path), sha, str(file), member, observation, method))
     cutoff: float = row["cutoff"]
     left, right = st.columns(2)
     with left:
-        st.markdown("Film, and what radiologists marked (solid)")
+        st.markdown(tr("Film, and what radiologists marked (solid)"))
         picture = outlined(film, grid, region, cutoff=cutoff, alpha=0.0)
         st.plotly_chart(film_figure(picture, height=_HEIGHT), config=CONFIG, key="marked-film", theme=None)
     with right:
-        st.markdown(f"{method}: peak (cross), what it marks (dashed)")
+        st.markdown(tr("{method}: peak (cross), what it marks (dashed)", method=method))
         picture = outlined(film, grid, region, cutoff=cutoff, alpha=0.5)
-        figure = film_figure(picture, height=_HEIGHT, scale=(1.0, "share of the map's maximum"))
+        figure = film_figure(picture, height=_HEIGHT, scale=(1.0, tr("share of the map's maximum")))
         st.plotly_chart(figure, config=CONFIG, key="marked-map", theme=None)
-    st.markdown(f"**{'Hit' if row['hit'] else 'Miss'}**: {_words(row, bundle.manifest.members, member)}")
-    st.caption(f"`{name}`, {row['split']} split. The map is painted as a share of its own maximum.")
+    st.markdown(_words(row, bundle.manifest.members, member))
+    split: str = row["split"]
+    st.caption(
+        tr(
+            "`{film}`, {split} split. The map is painted as a share of its own maximum.",
+            film=name,
+            split=tr(split),
+        )
+    )
 
 
 def _words(row: dict[str, Any], members: int, member: int | None) -> str:
-    place = "in" if row["hit"] else "outside of"
     if not row["positive"]:
-        return "the map is nowhere positive, which counts as a miss and an IoU of 0."
+        return tr("**Miss**: the map is nowhere positive, which counts as a miss and an IoU of 0.")
     overlap = (
-        "IoU undefined, as no other patient's film gives a cut-off"
+        tr("IoU undefined, as no other patient's film gives a cut-off")
         if np.isnan(row["iou"])
-        else f"IoU {row['iou']:.2f} at a cut-off of {row['cutoff']:.2f} of its maximum"
+        else tr(
+            "IoU {iou:.2f} at a cut-off of {cutoff:.2f} of its maximum", iou=row["iou"], cutoff=row["cutoff"]
+        )
     )
     network = (
-        f"by member {member} of {members}, the one that did not learn from this patient"
+        tr(
+            "Drawn by member {member} of {members}, the one that did not learn from this patient.",
+            member=member,
+            members=members,
+        )
         if member is not None
-        else "by the model, which did not learn from this patient"
+        else tr("Drawn by the model, which did not learn from this patient.")
     )
-    return f"the map's highest point lies {place} what is marked; {overlap}. Drawn {network}."
+    where = (
+        tr("**Hit**: the map's highest point lies in what is marked; {overlap}.", overlap=overlap)
+        if row["hit"]
+        else tr(
+            "**Miss**: the map's highest point lies outside of what is marked; {overlap}.", overlap=overlap
+        )
+    )
+    return f"{where} {network}"
 
 
 def _short(film: str) -> str:
@@ -144,7 +173,7 @@ def _regions(data: str) -> Regions:
     return read_regions(data)
 
 
-@st.cache_resource(max_entries=2, show_spinner="Loading the members …")
+@st.cache_resource(max_entries=2, show_spinner=False)
 def _members(path: str, sha256: str) -> list[Network]:  # noqa: ARG001 – part of the key
     place = Path(path)
     return bundles.load_members(place, bundles.read_manifest(place))
@@ -160,7 +189,8 @@ def _map(
     method: Method,
 ) -> NDArray[np.float32]:
     """Map (h, w) of a film by the network that did not learn from it; kept by film, weights and method."""
-    members = _members(path, sha256)
+    with st.spinner(tr("Loading the members …")):
+        members = _members(path, sha256)
     network = ensemble(members) if member is None else members[member - 1]
     preprocessing = bundles.read_manifest(Path(path)).preprocessing
     image = preprocessing.tensor(images.read(Path(file)).grey)

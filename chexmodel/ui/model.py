@@ -8,10 +8,13 @@ import streamlit as st
 from chexmodel.bundle import Bundle
 from chexmodel.errors import ChexError
 from chexmodel.evaluation_tables import calibrations_table, thresholds_table
+from chexmodel.language import current, mark, number, tr, using
+from chexmodel.reasons import told
 from chexmodel.records import records
 from chexmodel.ui.components import NOTICE, active_bundle, guard, table
 
-_FIRST: Final = ("Intended use", "Limits")
+_SPLITS: Final = {"train": mark("train"), "validation": mark("validation"), "test": mark("test")}
+_FIRST: Final = (mark("Intended use"), mark("Limits"))
 # The card's tables scroll within the page, which itself never scrolls sideways.
 _STYLE: Final = """<style>
 [data-testid="stMarkdownContainer"]:has(table){overflow-x:auto}
@@ -23,26 +26,28 @@ _STYLE: Final = """<style>
 
 def page() -> None:
     """Draw the page."""
-    st.title("Model")
+    st.title(tr("Model"))
     st.html(_STYLE)
     with guard():
         bundle = active_bundle()
         sections = _sections(bundle)
         st.subheader(bundle.manifest.name)
         st.markdown(re.sub(r"^# .*\n*", "", sections.pop("", "")))
-        st.warning(NOTICE, icon=":material/warning:")
+        st.warning(tr(NOTICE), icon=":material/warning:")
         for title in _FIRST:
             if title in sections:
-                st.subheader(title)
+                st.subheader(tr(title))
                 st.markdown(sections.pop(title))
         _facts(bundle)
         _not_trained(bundle)
         _calibration(bundle)
         if sections:
-            st.subheader("The rest of the card")
+            st.subheader(tr("The rest of the card"))
+        if current() != "en":
+            st.caption(tr("The card comes with the model, and is written in English."))
         for title, text in sections.items():
             # Long tables wait behind a click: the Evaluation page shows the same figures better.
-            with st.expander(title, expanded=text.count("\n") < 12):
+            with st.expander(tr(title), expanded=text.count("\n") < 12):
                 st.markdown(text)
 
 
@@ -51,7 +56,7 @@ def _sections(bundle: Bundle) -> dict[str, str]:
     try:
         card = bundle.card()
     except ChexError as error:
-        st.info(f"No card, hence no stated limits: {error}")
+        st.info(tr("No card, hence no stated limits: {error}", error=error))
         return {}
     parts = re.split(r"^## +(.+?)\s*$", card, flags=re.MULTILINE)
     return {"": parts[0].strip()} | {
@@ -63,44 +68,74 @@ def _facts(bundle: Bundle) -> None:
     manifest = bundle.manifest
     parameters = sum(weight.numel() for weight in bundle.network.parameters())
     side = manifest.preprocessing.size
-    films = ", ".join(f"{count:,} {split}" for split, count in manifest.data.films.items())
+    films = ", ".join(
+        f"{number(count, ',')} {tr(_SPLITS.get(split, split))}"
+        for split, count in manifest.data.films.items()
+    )
     facts = {
-        "Network": f"`{manifest.backbone}`, {parameters:,} parameters",
-        "Input": f"{side} × {side} px, {manifest.policies.views} films",
-        "Labels": f"uncertain: {manifest.policies.uncertain}; blank: {manifest.policies.blank}",
-        "Films": films,
-        "Weights": f"{manifest.weights_dtype}, SHA-256 `{manifest.weights_sha256}`",
-        "Made": f"{manifest.created}, code {manifest.code_version}, seed {manifest.seed}",
-        "Bundle": f"{manifest.name}, format {manifest.format_version}",
+        tr("Network"): tr(
+            "`{backbone}`, {parameters:,} parameters", backbone=manifest.backbone, parameters=parameters
+        ),
+        tr("Input"): (
+            tr("{side} × {side} px, all films", side=side)
+            if manifest.policies.views == "all"
+            else tr("{side} × {side} px, frontal films", side=side)
+        ),
+        tr("Labels"): tr(
+            "uncertain: {uncertain}; blank: {blank}",
+            uncertain=manifest.policies.uncertain,
+            blank=manifest.policies.blank,
+        ),
+        tr("Films"): films,
+        tr("Weights"): f"{manifest.weights_dtype}, SHA-256 `{manifest.weights_sha256}`",
+        tr("Made"): tr(
+            "{created}, code {version}, seed {seed}",
+            created=manifest.created,
+            version=manifest.code_version,
+            seed=manifest.seed,
+        ),
+        tr("Bundle"): tr("{name}, format {version}", name=manifest.name, version=manifest.format_version),
     }
     if manifest.members > 1:
-        facts |= {"Members": f"{manifest.members}, one a fold; logits and maps are the means of theirs"}
+        facts[tr("Members")] = tr(
+            "{n}, one a fold; logits and maps are the means of theirs", n=manifest.members
+        )
     if manifest.origin is not None:
         origin = manifest.origin
-        facts |= {"Origin": f"{origin.source}, trained by its authors on {origin.trained_on}"}
-        facts |= {"Licence": origin.licence, "To cite": origin.citation}
-    st.subheader("Facts")
-    st.markdown("\n".join(f"- **{name}**: {fact}" for name, fact in facts.items()))
+        facts[tr("Origin")] = tr(
+            "{source}, trained by its authors on {films}", source=origin.source, films=origin.trained_on
+        )
+        facts |= {tr("Licence"): origin.licence, tr("To cite"): origin.citation}
+    st.subheader(tr("Facts"))
+    st.markdown("\n".join(tr("- **{name}**: {fact}", name=name, fact=fact) for name, fact in facts.items()))
 
 
 def _not_trained(bundle: Bundle) -> None:
     missing = bundle.manifest.not_trained
     if missing:
-        st.subheader("Not trained in this model")
-        st.markdown("\n".join(f"- {name}: {reason}" for name, reason in missing.items()))
+        st.subheader(tr("Not trained in this model"))
+        st.markdown(
+            "\n".join(
+                tr("- {name}: {fact}", name=tr(name), fact=told(reason)) for name, reason in missing.items()
+            )
+        )
 
 
 def _calibration(bundle: Bundle) -> None:
-    st.subheader("Calibration")
+    st.subheader(tr("Calibration"))
     st.caption(
-        "temperature, platt: probability = sigmoid(slope · logit + intercept); isotonic: steps that rise "
-        "with the logit; none: the sigmoid of the logit."
+        tr(
+            "temperature, platt: probability = sigmoid(slope · logit + intercept); isotonic: steps that rise "
+            "with the logit; none: the sigmoid of the logit."
+        )
     )
     if bundle.manifest.members > 1:
         st.caption(
-            "Fitted out of fold: to the score that each film has from the one member that did not learn from "
-            "its patient. The mean of the members, which reads a film here, varies less than a single one: "
-            "the slopes are somewhat too flat for it."
+            tr(
+                "Fitted out of fold: to the score that each film has from the one member that did not learn "
+                "from its patient. The mean of the members, which reads a film here, varies less than a "
+                "single one: the slopes are somewhat too flat for it."
+            )
         )
     pinned = {
         "observation": st.column_config.Column(pinned=True),
@@ -108,11 +143,16 @@ def _calibration(bundle: Bundle) -> None:
     }
     name = bundle.manifest.name
     trained = [row for row in bundle.calibrations if row.observation not in bundle.manifest.not_trained]
-    table(calibrations_table(trained), f"{name}-calibration", columns=pinned, hide_index=True)
-    st.subheader("Thresholds")
+    with using("en"):  # a file is the same for every reader
+        saved = calibrations_table(trained)
+    shown = calibrations_table(trained)
+    table(saved, f"{name}-calibration", shown=shown, columns=pinned, hide_index=True)
+    st.subheader(tr("Thresholds"))
     st.caption(
-        "They apply to the calibrated probability; within its indeterminate band a score is called neither "
-        "way. Sensitivity and specificity: at the threshold, on the films of the fit."
+        tr(
+            "They apply to the calibrated probability; within its indeterminate band a score is called "
+            "neither way. Sensitivity and specificity: at the threshold, on the films of the fit."
+        )
     )
     points = [point for point in bundle.thresholds if point.observation not in bundle.manifest.not_trained]
     table(

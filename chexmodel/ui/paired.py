@@ -16,6 +16,7 @@ from chexmodel.comparison_tables import (
     conditions,
     differences_table,
 )
+from chexmodel.language import tr
 from chexmodel.metrics import Evaluation
 from chexmodel.runs import fingerprint
 from chexmodel.ui.components import bundle_choices, bundle_name, chart, table
@@ -34,11 +35,13 @@ def section(bundle: Bundle, evaluation: Evaluation, split: str) -> None:  # noqa
     others = {bundle_name(path): path for path in bundle_choices() if path != bundle.path}
     if not others:
         st.info(
-            "There is no second model: train one (`python -m train fit`), or import one "
-            "(`python -m train import`), and evaluate it on the same films."
+            tr(
+                "There is no second model: train one (`python -m train fit`), or import one "
+                "(`python -m train import`), and evaluate it on the same films."
+            )
         )
         return
-    other = st.selectbox("Second model", list(others), key=OTHER_KEY)
+    other = st.selectbox(tr("Second model"), list(others), key=OTHER_KEY)
     first = bundle_name(bundle.path)
     prints = {name: fingerprint(path) for name, path in ((first, bundle.path), (other, others[other]))}
     both = {
@@ -46,16 +49,16 @@ def section(bundle: Bundle, evaluation: Evaluation, split: str) -> None:  # noqa
         for name, path in ((first, bundle.path), (other, others[other]))
     }
     evaluations = {name: found.evaluation for name, found in both.items()}
-    st.markdown("**Side by side**, each on its own films; “over” is the number of observations")
+    st.markdown(tr("**Side by side**, each on its own films; “over” is the number of observations"))
     name = f"{first}-{other}-{split}"
     table(records.runs(evaluations), f"{name}-averages", shown=averages_table(evaluations))
     table(records.aurocs(evaluations), f"{name}-auroc", shown=auroc_table(evaluations))
     comparison = compared(both[first], both[other], (split, first, prints[first], other, prints[other]))
-    st.subheader(f"{other} minus {first}")
+    st.subheader(tr("{second} minus {first}", second=other, first=first))
     metric = st.selectbox(
-        "Metric of the chart", METRICS, key=METRIC_KEY, format_func=METRIC_WORDS.__getitem__
+        tr("Metric of the chart"), METRICS, key=METRIC_KEY, format_func=lambda name: tr(METRIC_WORDS[name])
     )
     chart(run_charts.forest({other: comparison}, metric), f"{name}-{metric}")
-    st.caption(f"Right of 0 {other} is better. A filled mark's interval excludes 0.")
+    st.caption(tr("Right of 0 {model} is better. A filled mark's interval excludes 0.", model=other))
     table(records.differences(comparison), f"{name}-differences", shown=differences_table(comparison))
-    st.caption(f"{conditions(comparison)} {READING}")
+    st.caption(f"{conditions(comparison)} {tr(READING)}")

@@ -5,11 +5,13 @@ from typing import Final, get_args
 import streamlit as st
 
 from chexmodel.labels import BlankPolicy, UncertainPolicy
+from chexmodel.language import mark, number, tr
 from chexmodel.policies import PolicyEffect, explain_policy
 from chexmodel.statistics import Statistics
 from chexmodel.table import Views
 from chexmodel.ui import charts
 from chexmodel.ui.components import chart, guard, table
+from chexmodel.ui.conclusions import conclusions
 from chexmodel.ui.loading import Loaded
 from chexmodel.weighting import FACTOR_CAP, POS_WEIGHT_CAP, RARE_PREVALENCE
 
@@ -21,22 +23,20 @@ CAP_KEY: Final = "policy-cap"
 RARE_KEY: Final = "policy-rare"
 FACTOR_KEY: Final = "policy-factor"
 
-EASY: Final = 0.9
-"""A constant yes with at least this F1 is named."""
-
 _UNCERTAIN: Final[dict[UncertainPolicy, str]] = {
-    "ignore": "ignore: masked",
-    "ones": "ones: positive",
-    "zeros": "zeros: negative",
-    "smooth": "smooth: 0.55 to 0.85",
-    "mixed": "mixed: per observation",
+    "ignore": mark("ignore: masked"),
+    "ones": mark("ones: positive"),
+    "zeros": mark("zeros: negative"),
+    "smooth": mark("smooth: 0.55 to 0.85"),
+    "mixed": mark("mixed: per observation"),
 }
-_BLANK: Final[dict[BlankPolicy, str]] = {"negative": "negative", "ignore": "ignore: masked"}
-_WEIGHTS: Final = {"cap": "capped", "on": "uncapped", "off": "off"}
+_BLANK: Final[dict[BlankPolicy, str]] = {"negative": mark("negative"), "ignore": mark("ignore: masked")}
+_VIEWS: Final[dict[Views, str]] = {"all": mark("all"), "frontal": mark("frontal")}
+_WEIGHTS: Final = {"cap": mark("capped"), "on": mark("uncapped"), "off": mark("off")}
 _COLUMNS: Final = {
-    "f1_constant_yes": "F1 of constant yes",
-    "factor": "sampling factor",
-    "drawn": "positives, weighted",
+    "f1_constant_yes": mark("F1 of constant yes"),
+    "factor": mark("sampling factor"),
+    "drawn": mark("positives, weighted"),
 }
 
 
@@ -44,26 +44,34 @@ _COLUMNS: Final = {
 def show(loaded: Loaded) -> None:
     """Choices, and what follows from them at once."""
     assert loaded.statistics is not None
-    st.subheader("What training would see")
+    st.subheader(tr("What training would see"))
     st.caption(
-        "On the whole table; `python -m train fit` works the same out on its training split. The options are "
-        "those of `fit`, with its defaults but for the films: there only frontal ones are taken."
+        tr(
+            "On the whole table; `python -m train fit` works the same out on its training split. The options "
+            "are those of `fit`, with its defaults but for the films: there only frontal ones are taken."
+        )
     )
     first, second, third = st.columns(3)
     uncertain = first.selectbox(
-        "Uncertain (−1) is",
+        tr("Uncertain (−1) is"),
         get_args(UncertainPolicy),
-        format_func=lambda name: _UNCERTAIN[name],
+        format_func=lambda name: tr(_UNCERTAIN[name]),
         key=UNCERTAIN_KEY,
     )
     blank = second.radio(
-        "A blank is",
+        tr("A blank is"),
         get_args(BlankPolicy),
-        format_func=lambda name: _BLANK[name],
+        format_func=lambda name: tr(_BLANK[name]),
         key=BLANK_KEY,
         horizontal=True,
     )
-    views = third.radio("Films", get_args(Views)[::-1], key=VIEWS_KEY, horizontal=True)
+    views = third.radio(
+        tr("Films"),
+        get_args(Views)[::-1],
+        format_func=lambda name: tr(_VIEWS[name]),
+        key=VIEWS_KEY,
+        horizontal=True,
+    )
     rare, factor = _sampler(loaded)
     with guard():
         effect, other = (
@@ -79,13 +87,19 @@ def _other(blank: BlankPolicy) -> BlankPolicy:
 
 def _sampler(loaded: Loaded) -> tuple[float, float]:
     known = loaded.table is not None
-    with st.expander("Sampler"):
+    with st.expander(tr("Sampler")):
         left, right = st.columns(2)
         rare = left.slider(
-            "Rare below a prevalence of", 0.01, 0.5, RARE_PREVALENCE, 0.01, key=RARE_KEY, disabled=not known
+            tr("Rare below a prevalence of"),
+            0.01,
+            0.5,
+            RARE_PREVALENCE,
+            0.01,
+            key=RARE_KEY,
+            disabled=not known,
         )
         factor = right.slider(
-            "Largest factor of one observation",
+            tr("Largest factor of one observation"),
             1.0,
             16.0,
             FACTOR_CAP,
@@ -95,8 +109,10 @@ def _sampler(loaded: Loaded) -> tuple[float, float]:
         )
         if not known:
             st.caption(
-                "Expected draws depend on which observations come together on a film. For the shipped counts "
-                "they were worked out at these defaults; upload the table to change them."
+                tr(
+                    "Expected draws depend on which observations come together on a film. For the shipped "
+                    "counts they were worked out at these defaults; upload the table to change them."
+                )
             )
     return rare, factor
 
@@ -124,99 +140,29 @@ def _conclude(effect: PolicyEffect, other: PolicyEffect) -> None:
     f1, over = effect.macro_constant_yes()
     changed, over_changed = other.macro_constant_yes()
     with st.container(horizontal=True, gap="medium"):
-        st.metric("Macro F1 of a constant “yes”", _score(f1, over), width="content")
-        name = "masked" if other.blank == "ignore" else "negative"
-        st.metric(f"… with blanks {name}", _score(changed, over_changed), width="content")
-        st.metric("Films", f"{effect.films:,}", width="content")
+        st.metric(tr("Macro F1 of a constant “yes”"), _score(f1, over), width="content")
+        name = tr("… with blanks masked") if other.blank == "ignore" else tr("… with blanks negative")
+        st.metric(name, _score(changed, over_changed), width="content")
+        st.metric(tr("Films"), number(effect.films, ","), width="content")
         st.metric(
-            "Different films in a weighted epoch",
-            f"{effect.distinct:,.0f} ({_percent(effect.distinct, effect.films)})",
+            tr("Different films in a weighted epoch"),
+            f"{number(effect.distinct, ',.0f')} ({_percent(effect.distinct, effect.films)})",
             width="content",
         )
     st.markdown("\n".join(f"- {sentence}" for sentence in conclusions(effect, other)))
 
 
-def conclusions(effect: PolicyEffect, other: PolicyEffect) -> list[str]:
-    """What a visitor should take from a choice of policies, each a sentence with its numbers.
-
-    Args:
-        effect: of the choice.
-        other: of the same choice with the other blank policy.
-    """
-    seen = effect.observations
-    f1, over = effect.macro_constant_yes()
-    said = []
-    if over:
-        said.append(
-            f"A constant “yes”, which looks at no film, gets a macro F1 of **{f1:.3f}** over {over} "
-            "observations when scored against these targets. A model shows skill by what it adds to that."
-        )
-    without = [name for name, one in seen.items() if one.positives and not one.negatives]
-    if without:
-        said.append(
-            f"No negative is left for {', '.join(without)}: a “yes” is always right there, the F1 is 1.00 "
-            "for everyone, and the network can learn nothing but “yes”."
-        )
-    easy = [
-        f"{name} {one.f1_constant_yes:.2f}"
-        for name, one in seen.items()
-        if one.f1_constant_yes >= EASY and name not in without
-    ]
-    if easy:
-        said.append(f"A constant “yes” also gets {', '.join(easy)}: almost all unmasked films are positive.")
-    empty = [name for name, one in seen.items() if not one.positives]
-    if empty:
-        said.append(f"No positive: {', '.join(empty)}. F1 is undefined there, and nothing can be learnt.")
-    if effect.blank == "negative":
-        said.append(_why_negative(other))
-    if effect.uncertain != "ignore":
-        said.append("`evaluate` masks −1 whatever the policy: its constant “yes” is that of “ignore”.")
-    return [*said, _drawing(effect)]
-
-
-def _why_negative(masked: PolicyEffect) -> str:
-    """What is gained and lost by taking a blank for a negative, beside what masking it would do."""
-    f1, over = masked.macro_constant_yes()
-    without = [name for name, one in masked.observations.items() if one.positives and not one.negatives]
-    text = (
-        "A finding that a report leaves out counts as absent: the authors of CheXpert's labeler treat a "
-        "blank so, and it is the default here."
-    )
-    if over:
-        text += (
-            f" With blanks masked a constant “yes” would get {f1:.3f}: reports say what is there and seldom "
-            "what is not"
-        )
-        text += f", and {', '.join(without)} would keep no negative at all." if without else "."
-    return text
-
-
-def _drawing(effect: PolicyEffect) -> str:
-    raised = {name: one for name, one in effect.observations.items() if one.factor > 1}
-    if not raised:
-        return (
-            f"No observation is rarer than {100 * effect.rare:g} % of its unmasked films: the sampler draws "
-            "every film once, and the epoch is only shuffled."
-        )
-    name, most = max(raised.items(), key=lambda item: item[1].factor)
-    return (
-        f"The sampler oversamples {len(raised)} rare observations, most of all {name} "
-        f"(factor {most.factor:.2f}): {most.positives:,.0f} positives become {most.drawn:,.0f} in an epoch "
-        f"of {effect.films:,} draws, which is expected to show {effect.distinct:,.0f} different films."
-    )
-
-
 def _table(effect: PolicyEffect) -> None:
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     weight = left.radio(
-        "Weight of positives (pos_weight)",
+        tr("Weight of positives (pos_weight)"),
         list(_WEIGHTS),
-        format_func=lambda name: _WEIGHTS[name],
+        format_func=lambda name: tr(_WEIGHTS[name]),
         key=WEIGHT_KEY,
         horizontal=True,
     )
     cap = right.number_input(
-        "Largest weight", 1.0, 1e6, POS_WEIGHT_CAP, 1.0, key=CAP_KEY, disabled=weight != "cap"
+        tr("Largest weight"), 1.0, 1e6, POS_WEIGHT_CAP, 1.0, key=CAP_KEY, disabled=weight != "cap"
     )
     frame = effect.frame(cap=cap if weight == "cap" else float("inf"))
     if weight == "off":
@@ -224,26 +170,31 @@ def _table(effect: PolicyEffect) -> None:
     table(
         frame.rename(columns=_COLUMNS),
         f"policy-{effect.uncertain}-{effect.blank}-{effect.views}",
+        words=["observation"],
         formats={
-            "positives": "localized",
-            "negatives": "localized",
-            "pos_weight": "%.2f",
-            "sampling factor": "%.2f",
+            "positives": ",",
+            "negatives": ",",
+            "pos_weight": ".2f",
+            "sampling factor": ".2f",
+            "positives, weighted": ",.0f",
         },
-        columns={"positives, weighted": st.column_config.NumberColumn(format="localized", step=1)},
     )
-    st.caption(
-        "pos_weight: negatives / positives. Sampling factor: √(rare / prevalence), at least 1; a film's "
-        "weight is the product over what it shows. Positives, weighted: expected in an epoch of weighted "
-        "draws with replacement, computed, not drawn."
-        + (" A smoothed label counts by its parts." if effect.uncertain == "smooth" else "")
-    )
+    said = [
+        tr(
+            "pos_weight: negatives / positives. Sampling factor: √(rare / prevalence), at least 1; a film's "
+            "weight is the product over what it shows. Positives, weighted: expected in an epoch of weighted "
+            "draws with replacement, computed, not drawn."
+        )
+    ]
+    if effect.uncertain == "smooth":
+        said.append(tr("A smoothed label counts by its parts."))
+    st.caption(" ".join(said))
     chart(charts.epoch(effect), "policy-epoch")
 
 
 def _score(f1: float, over: int) -> str:
-    return f"{f1:.3f} over {over}" if over else "—"
+    return tr("{score} over {n}", score=number(f1, ".3f"), n=over) if over else "—"
 
 
 def _percent(part: float, whole: int) -> str:
-    return f"{100 * part / whole:.0f} %" if whole else "—"
+    return tr("{percent:.0f} %", percent=100 * part / whole) if whole else "—"

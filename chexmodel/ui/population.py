@@ -7,6 +7,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from chexmodel import canvas
+from chexmodel.aggregates import AND_MORE
+from chexmodel.language import mark, number, tr, trn
+from chexmodel.retelling import retold
 from chexmodel.statistics import Ages, PerPatient
 from chexmodel.ui.charts import ROW, short
 
@@ -28,7 +31,7 @@ def positives_by_age(positives: Mapping[str, Sequence[int]], ages: Ages) -> go.F
     figure = canvas.figure(
         [
             go.Heatmap(
-                x=[name for name, keep in zip(ages.names(), kept, strict=True) if keep],
+                x=[tr(name) for name, keep in zip(ages.names(), kept, strict=True) if keep],
                 y=short(positives),
                 z=shares.tolist(),
                 customdata=np.dstack([films, np.broadcast_to(totals[kept], films.shape)]).tolist(),
@@ -38,14 +41,14 @@ def positives_by_age(positives: Mapping[str, Sequence[int]], ages: Ages) -> go.F
                 ygap=1,
                 colorbar={"title": "%", "ticksuffix": " ", "thickness": 10, "outlinewidth": 0},
                 hovertemplate=(
-                    "%{y}, %{x} years: %{z:.1f} %, %{customdata[0]:,} of %{customdata[1]:,} films"
-                    "<extra></extra>"
+                    tr("%{y}, %{x} years: %{z:.1f} %, %{customdata[0]:,} of %{customdata[1]:,} films")
+                    + "<extra></extra>"
                 ),
             )
         ],
         height=ROW * len(positives) + 130,
     )
-    figure.update_xaxes(title="age, years", type="category", tickangle=-45, showgrid=False)
+    figure.update_xaxes(title=tr("age, years"), type="category", tickangle=-45, showgrid=False)
     return figure.update_yaxes(autorange="reversed", showgrid=False)
 
 
@@ -53,21 +56,21 @@ def per_patient(films: PerPatient, studies: PerPatient) -> go.Figure:
     """Patients by how many films and studies they have, a group of bars for each."""
     total = sum(films.patients)
     bars = []
-    for i, (name, each) in enumerate({"films": films, "studies": studies}.items()):
+    for i, (name, each) in enumerate({mark("films"): films, mark("studies"): studies}.items()):
         bins = each.bins()
         bars.append(
             go.Bar(
-                name=name,
-                x=list(bins),
+                name=tr(name),
+                x=[retold(name, [AND_MORE]) for name in bins],
                 y=list(bins.values()),
                 customdata=[_percent(count, total) for count in bins.values()],
                 marker=canvas.hatched(canvas.look(i).colour, canvas.look(i).hatch),
-                hovertemplate=f"%{{x}} {name}: %{{y:,}} patients (%{{customdata}})<extra></extra>",
+                hovertemplate=f"%{{x}} {tr(name)}: {tr('%{y:,} patients (%{customdata})')}<extra></extra>",
             )
         )
     figure = canvas.figure(bars, height=340, barmode="group")
-    figure.update_xaxes(title="per patient", type="category", tickangle=-45)
-    return figure.update_yaxes(title="patients")
+    figure.update_xaxes(title=tr("per patient"), type="category", tickangle=-45)
+    return figure.update_yaxes(title=tr("patients"))
 
 
 def age_bars(ages: Ages) -> go.Figure:
@@ -77,16 +80,16 @@ def age_bars(ages: Ages) -> go.Figure:
     bars = [
         go.Bar(
             name=_blank(sex),
-            x=names,
+            x=list(map(tr, names)),
             y=films[:used],
             marker=canvas.hatched(canvas.look(i).colour, canvas.look(i).hatch),
-            hovertemplate=f"{_blank(sex)}, %{{x}} years: %{{y:,}} films<extra></extra>",
+            hovertemplate=f"{_blank(sex)}, {tr('%{x} years: %{y:,} films')}<extra></extra>",
         )
         for i, (sex, films) in enumerate(ages.films.items())
     ]
     figure = canvas.figure(bars, height=340, barmode="group")
-    figure.update_xaxes(title="age, years", type="category", tickangle=-45)
-    return figure.update_yaxes(title="films")
+    figure.update_xaxes(title=tr("age, years"), type="category", tickangle=-45)
+    return figure.update_yaxes(title=tr("films"))
 
 
 def amounts(counts: Mapping[str, int]) -> go.Figure:
@@ -99,16 +102,16 @@ def amounts(counts: Mapping[str, int]) -> go.Figure:
                 x=list(counts.values()),
                 orientation="h",
                 marker={"color": canvas.COLOURS[0]},
-                text=[f"{n:,} ({_percent(n, total)})" for n in counts.values()],
+                text=[f"{number(n, ',')} ({_percent(n, total)})" for n in counts.values()],
                 textposition="outside",
                 cliponaxis=False,
-                hovertemplate="%{y}: %{text} films<extra></extra>",
+                hovertemplate=tr("%{y}: %{text} films") + "<extra></extra>",
             )
         ],
         height=ROW * len(counts) + 80,
     )
     # The longest bar leaves room for its number.
-    figure.update_xaxes(title="films", range=[0, 1.6 * max(counts.values(), default=1)], nticks=4)
+    figure.update_xaxes(title=tr("films"), range=[0, 1.6 * max(counts.values(), default=1)], nticks=4)
     return figure.update_yaxes(autorange="reversed")
 
 
@@ -124,29 +127,32 @@ def positives_by_view(positives: Mapping[str, Mapping[str, int]], films: Mapping
         whole = films[view]
         bars.append(
             go.Bar(
-                name=f"{_blank(view)} ({whole:,} films)",
+                name=trn("{view} ({n:,} film)", "{view} ({n:,} films)", whole, view=_blank(view)),
                 y=short(counts),
                 x=[100 * count / whole if whole else None for count in counts.values()],
                 orientation="h",
                 marker=canvas.hatched(canvas.look(i).colour, canvas.look(i).hatch),
-                customdata=np.column_stack([list(counts), list(counts.values())]),
+                customdata=np.column_stack([list(map(tr, counts)), list(counts.values())]),
                 hovertemplate=(
-                    f"%{{customdata[0]}}, {_blank(view)}: %{{x:.1f}} %, "
-                    f"%{{customdata[1]}} of {whole:,} films<extra></extra>"
+                    f"%{{customdata[0]}}, {_blank(view)}: "
+                    + tr("%{{x:.1f}} %, %{{customdata[1]}} of {films:,} films", films=whole)
+                    + "<extra></extra>"
                 ),
             )
         )
     rows = len(next(iter(positives.values()), {}))
     figure = canvas.figure(bars, height=ROW * rows + 130, barmode="group", bargap=0.25)
-    figure.update_xaxes(title="positive films, % of the view's films")
+    figure.update_xaxes(title=tr("positive films, % of the view's films"))
     return figure.update_yaxes(autorange="reversed")
 
 
 def _blank(name: str) -> str:
-    return "not stated" if name == "blank" else name
+    return tr("not stated") if name == "blank" else tr(name)
 
 
 def _percent(part: int, whole: int) -> str:
     if not whole:
         return "—"
-    return "< 0.1 %" if 0 < part < whole / 1000 else f"{100 * part / whole:.1f} %"
+    if 0 < part < whole / 1000:
+        return tr("< 0.1 %")
+    return tr("{percent:.1f} %", percent=100 * part / whole)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from chexmodel import records
 from chexmodel.bundle import Bundle, Manifest
+from chexmodel.language import tr
 from chexmodel.protocol import REPORTED_F1, load_table_protocols
 from chexmodel.protocol_scores import Judgement, ReferenceProtocol, TableProtocols
 from chexmodel.protocol_tables import RULES, WAYS, both_ways, leak_sentence, observation_table, one_class
@@ -20,38 +21,53 @@ def section(bundle: Bundle) -> None:
     Raises:
         BundleError: `reference_protocol.json` is damaged.
     """
-    st.subheader("One model, two ways to score")
+    st.subheader(tr("One model, two ways to score"))
     st.markdown(
-        f"The course project that this one grows from reports a macro F1 of {REPORTED_F1:.3f} on CheXpert. A "
-        "score says little without the way it was made:\n"
-        f"- **{WAYS['reference'].capitalize()}**: {RULES['reference']}.\n"
-        f"- **{WAYS['ours'].capitalize()}**: {RULES['ours']}.\n\n"
-        "Reports mention what is there more than what is not: most negatives of CheXpert are blanks. With "
-        "blanks masked, mostly positives remain, and “yes” to everything is mostly right. *Lift* is what a "
-        "model gains over the best answer that looks at no film; “prevalence” answers yes where most "
-        "labels of the training part do."
+        tr(
+            "The course project that this one grows from reports a macro F1 of {reported:.3f} on CheXpert. A "
+            "score says little without the way it was made:",
+            reported=REPORTED_F1,
+        )
+        + "".join(f"\n- **{_capital(tr(way))}**: {tr(RULES[name])}." for name, way in WAYS.items())
+        + "\n\n"
+        + tr(
+            "Reports mention what is there more than what is not: most negatives of CheXpert are blanks. "
+            "With blanks masked, mostly positives remain, and “yes” to everything is mostly right. *Lift* "
+            "is what a model gains over the best answer that looks at no film; “prevalence” answers yes "
+            "where most labels of the training part do."
+        )
     )
     shown = None
     with guard():
         chexpert = load_table_protocols(CHEXPERT)
         shown = chexpert.provenance.sha256
-        _labels(chexpert, "CheXpert's own labels, without a film", "constants-chexpert")
+        _labels(chexpert, tr("CheXpert's own labels, without a film"), "constants-chexpert")
     found = bundle.reference_protocol()
     if found is None:
         st.info(
-            "This model was not scored the reference's way. "
-            f"`python -m train evaluate {bundle.path} --data DIR --protocol reference` does it."
+            tr(
+                "This model was not scored the reference's way. "
+                "`python -m train evaluate {path} --data DIR --protocol reference` does it.",
+                path=bundle.path,
+            )
         )
         return
     if found.weights_sha256 != bundle.manifest.weights_sha256:
         st.error(
-            "reference_protocol.json is of other weights than the bundle's: run "
-            f"`python -m train evaluate {bundle.path} --data DIR --protocol reference` anew."
+            tr(
+                "reference_protocol.json is of other weights than the bundle's: run "
+                "`python -m train evaluate {path} --data DIR --protocol reference` anew.",
+                path=bundle.path,
+            )
         )
         return
     _model(found, bundle.manifest)
     if found.other is not None and found.other.provenance.sha256 != shown:
-        _labels(found.other, f"{found.other.provenance.source}, without a film", "constants-table")
+        _labels(
+            found.other,
+            tr("{source}, without a film", source=found.other.provenance.source),
+            "constants-table",
+        )
 
 
 def _labels(found: TableProtocols, title: str, name: str) -> None:
@@ -60,31 +76,50 @@ def _labels(found: TableProtocols, title: str, name: str) -> None:
     st.markdown(leak_sentence(found.leak))
     origin = found.provenance
     st.caption(
-        f"{100 * found.fraction:.0f} % of the images, and of the patients, scored. "
-        f"{_conditions(found.reference)} Source `{origin.source}`, SHA-256 `{origin.sha256}`. "
-        f"Command: `{origin.command}`"
+        tr(
+            "{share:.0f} % of the images, and of the patients, scored. {conditions} Source `{source}`, "
+            "SHA-256 `{sha256}`. Command: `{command}`",
+            share=100 * found.fraction,
+            conditions=_conditions(found.reference),
+            source=origin.source,
+            sha256=origin.sha256,
+            command=origin.command,
+        )
     )
 
 
 def _model(found: ReferenceProtocol, manifest: Manifest) -> None:
-    st.markdown(f"**{manifest.name}**, on films that it did not learn from")
+    st.markdown(tr("**{name}**, on films that it did not learn from", name=manifest.name))
     _side_by_side(found.reference, found.ours, f"model-{manifest.name}")
     st.markdown(
-        f"{leak_sentence(found.own.leak)} This model was not trained on such a split: what the leak would "
-        "add to its score cannot be told without training it again so, and is not in these figures."
+        leak_sentence(found.own.leak)
+        + " "
+        + tr(
+            "This model was not trained on such a split: what the leak would add to its score cannot be told "
+            "without training it again so, and is not in these figures."
+        )
     )
     st.caption(
-        "Reference's way: those of the random images whose patients the scoring network did not see, the "
-        "plain sigmoid from 0.5 on. Our way: the test split, calibrated, at the bundle's thresholds. "
-        f"{_conditions(found.reference)} Command: `{found.command}`"
+        tr(
+            "Reference's way: those of the random images whose patients the scoring network did not see, the "
+            "plain sigmoid from 0.5 on. Our way: the test split, calibrated, at the bundle's thresholds. "
+            "{conditions} Command: `{command}`",
+            conditions=_conditions(found.reference),
+            command=found.command,
+        )
     )
 
 
 def _side_by_side(reference: Judgement, ours: Judgement, name: str) -> None:
     table(records.answers(reference, ours), f"{name}-both-ways", shown=both_ways(reference, ours))
     for judgement in (reference, ours):
-        films = f"{judgement.films:,} films of {judgement.patients:,} patients"
-        with st.expander(f"Per observation, {WAYS[judgement.way]}: {films}"):
+        title = tr(
+            "Per observation, {way}: {films:,} films of {patients:,} patients",
+            way=tr(WAYS[judgement.way]),
+            films=judgement.films,
+            patients=judgement.patients,
+        )
+        with st.expander(title):
             table(
                 records.judged(judgement),
                 f"{name}-{judgement.way}",
@@ -93,10 +128,22 @@ def _side_by_side(reference: Judgement, ours: Judgement, name: str) -> None:
     for judgement in (reference, ours):
         undefined = one_class(judgement)
         if undefined:
-            st.caption(f"Labels of one class or none, {WAYS[judgement.way]}: {undefined}.")
+            st.caption(
+                tr(
+                    "Labels of one class or none, {way}: {those}.",
+                    way=tr(WAYS[judgement.way]),
+                    those=undefined,
+                )
+            )
 
 
 def _conditions(judgement: Judgement) -> str:
-    return (
-        f"95 % intervals, bootstrap over patients, {judgement.bootstrap:,} resamples, seed {judgement.seed}."
+    return tr(
+        "95 % intervals, bootstrap over patients, {bootstrap:,} resamples, seed {seed}.",
+        bootstrap=judgement.bootstrap,
+        seed=judgement.seed,
     )
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]

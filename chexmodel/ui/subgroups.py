@@ -7,6 +7,7 @@ import streamlit as st
 
 from chexmodel.bundle import Bundle
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.language import mark, tr, using
 from chexmodel.subgroup_charts import forest
 from chexmodel.subgroup_scores import Column, Subgroups
 from chexmodel.subgroup_tables import BY_PREVALENCE, STARS, gaps_table, mean_sentence, sizes_table, unscored
@@ -31,13 +32,17 @@ def section(bundle: Bundle, split: str) -> None:
     Raises:
         BundleError: the file is damaged.
     """
-    st.subheader("Groups of patients")
+    st.subheader(tr("Groups of patients"))
     found = bundle.subgroups().get(split)
     if found is None or not found.columns:
         st.info(
-            f"Groups were not scored on the {split} split of this model. "
-            f"`python -m train evaluate {bundle.path} --data DIR` does it, by sex, age and view or by what "
-            "`--by COLUMN …` names."
+            tr(
+                "Groups were not scored on the {split} split of this model. "
+                "`python -m train evaluate {path} --data DIR` does it, by sex, age and view or by what "
+                "`--by COLUMN …` names.",
+                split=tr(split),
+                path=bundle.path,
+            )
         )
         return
     _explore(found, f"{bundle.manifest.name}-{split}")
@@ -48,13 +53,13 @@ def _explore(found: Subgroups, name: str) -> None:
     """Only this part runs again when a choice changes."""
     left, right = st.columns(2)
     columns = {column.name: column for column in found.columns}
-    column = columns[left.selectbox("Groups by", list(columns), key=COLUMN_KEY)]
+    column = columns[left.selectbox(tr("Groups by"), list(columns), key=COLUMN_KEY, format_func=tr)]
     scored = _metrics(column)
     if not scored:
         _sizes(column, next(iter(METRICS)), name)
-        st.info(f"No group has {MIN_CLASS} positives of any observation: nothing is scored.")
+        st.info(tr("No group has {least} positives of any observation: nothing is scored.", least=MIN_CLASS))
         return
-    metric = right.selectbox("Metric", scored, key=METRIC_KEY, format_func=METRICS.__getitem__)
+    metric = right.selectbox(tr("Metric"), scored, key=METRIC_KEY, format_func=lambda name: tr(METRICS[name]))
     some = [
         finding
         for k, finding in enumerate(OBSERVATIONS)
@@ -62,24 +67,29 @@ def _explore(found: Subgroups, name: str) -> None:
     ]
     compared = [gap.observation for gap in column.gaps if gap.metric == metric]
     chosen = st.multiselect(
-        "Observations of the chart",
+        tr("Observations of the chart"),
         some,
+        format_func=tr,
         default=(compared or some)[:_FIRST_SHOWN],
         key=f"{OBSERVATIONS_KEY} {name} {column.name} {metric}",
     )
     if chosen:
         chart(forest(column, metric, chosen), f"{name}-groups-chart")
-    st.caption(
-        f"{column.name}: {column.cut}. Behind a group its positives (+) and negatives (−). 95 % intervals, "
-        f"bootstrap over patients, {found.bootstrap:,} resamples, the same for all groups, seed {found.seed}."
-        " With few films it understates how little is known: one without width (all of a dozen right) is no "
-        "certainty." + _baseline(metric)
+    said = tr(
+        "{column}: {cut}. Behind a group its positives (+) and negatives (−). 95 % intervals, bootstrap over "
+        "patients, {bootstrap:,} resamples, the same for all groups, seed {seed}. With few films it "
+        "understates how little is known: one without width (all of a dozen right) is no certainty.",
+        column=tr(column.name),
+        cut=tr(column.cut),
+        bootstrap=found.bootstrap,
+        seed=found.seed,
     )
+    st.caption(f"{said} {_baseline(metric)}".rstrip())
     _gaps(column, metric, name)
-    st.markdown("**Films of each group**, and what is counted but not scored")
+    st.markdown(tr("**Films of each group**, and what is counted but not scored"))
     _sizes(column, metric, name)
     st.download_button(
-        "All scores of all groups (CSV)",
+        tr("All scores of all groups (CSV)"),
         found.frame().to_csv(index=False).encode(),
         file_name=f"{name}-groups.csv",
         mime="text/csv",
@@ -90,29 +100,39 @@ def _explore(found: Subgroups, name: str) -> None:
 def _gaps(column: Column, metric: str, name: str) -> None:
     gaps = gaps_table(column, metric)
     if gaps.empty:
-        st.info("No observation is scored in two groups: there is no gap to show.")
+        st.info(tr("No observation is scored in two groups: there is no gap to show."))
         return
-    st.markdown(f"**Gaps in {METRICS[metric]}**: the highest group minus the lowest")
-    table(gaps, f"{name}-gaps", columns={"observation": st.column_config.Column(pinned=True)})
-    caution = (
-        f" The {METRICS[metric]} follows the share of positives: a gap can be one between the groups' "
-        "patients, not of the model."
-        if metric in BY_PREVALENCE
-        else ""
-    )
-    best = " Of the Brier score the lowest is the best." if metric == "brier" else ""
-    st.caption(f"{STARS} {mean_sentence(column, metric)}{caution}{best}")
+    words = tr(METRICS[metric])
+    st.markdown(tr("**Gaps in {metric}**: the highest group minus the lowest", metric=words))
+    with using("en"):  # a file is the same for every reader
+        saved = gaps_table(column, metric).reset_index()
+    table(saved, f"{name}-gaps", shown=gaps, columns={"observation": st.column_config.Column(pinned=True)})
+    said = [tr(STARS), mean_sentence(column, metric)]
+    if metric in BY_PREVALENCE:
+        said.append(
+            tr(
+                "The {metric} follows the share of positives: a gap can be one between the groups' patients, "
+                "not of the model.",
+                metric=words,
+            )
+        )
+    if metric == "brier":
+        said.append(tr("Of the Brier score the lowest is the best."))
+    st.caption(" ".join(said))
 
 
 def _sizes(column: Column, metric: str, name: str) -> None:
+    with using("en"):
+        saved = sizes_table(column, metric).reset_index()
     table(
-        sizes_table(column, metric),
+        saved,
         f"{name}-group-sizes",
+        shown=sizes_table(column, metric),
         columns={"group": st.column_config.Column(width="medium", pinned=True)},
     )
     for group, why in unscored(column, metric).items():
         plain = _PLAIN.sub(r"\\\g<0>", group)
-        st.caption(f"Not scored in “{plain}”: {why}.")
+        st.caption(tr("Not scored in “{group}”: {why}.", group=plain, why=why))
 
 
 def _metrics(column: Column) -> list[str]:
@@ -126,8 +146,8 @@ def _metrics(column: Column) -> list[str]:
 
 def _baseline(metric: str) -> str:
     what = {
-        "auroc": "0.50, chance",
-        "average_precision": "the group's share of positives",
-        "brier": "that of always answering the group's share of positives",
+        "auroc": mark("0.50, chance"),
+        "average_precision": mark("the group's share of positives"),
+        "brier": mark("that of always answering the group's share of positives"),
     }.get(metric)
-    return f" The grey line is what no skill gets: {what}." if what else ""
+    return tr("The grey line is what no skill gets: {what}.", what=tr(what)) if what else ""

@@ -1,5 +1,6 @@
 """Training: how runs went, finished or not, beside each other."""
 
+import math
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,22 +9,27 @@ import streamlit as st
 
 from chexmodel import canvas, run_charts
 from chexmodel.comparison import differences, options
+from chexmodel.language import mark, number, tr, trn
 from chexmodel.runs import read_history, read_options
 from chexmodel.ui.components import MODEL_KEY, MODELS, bundle_name, guard, runs_directory
 from chexmodel.ui.differences import judged_runs
+from chexmodel.ui.grid import grid
 from chexmodel.ui.study import study_section
 
 RUNS_KEY: Final = "training-runs"
+_LOSSES: Final = {"training": mark("training loss"), "validation": mark("validation loss")}
 
 
 def page() -> None:
     """Draw the page."""
-    st.title("Training")
+    st.title(tr("Training"))
     runs = {bundle_name(path): path for path in _runs()}
     if not runs:
         st.info(
-            "There is no run yet: `python -m train fit --data DIR --out runs/NAME` writes one, and its "
-            "curves show here from the first epoch on.",
+            tr(
+                "There is no run yet: `python -m train fit --data DIR --out runs/NAME` writes one, and its "
+                "curves show here from the first epoch on."
+            ),
             icon=":material/model_training:",
         )
         study_section()
@@ -31,7 +37,7 @@ def page() -> None:
     active = Path(st.session_state.get(MODEL_KEY, ""))
     default = [label for label, path in runs.items() if path == active] or list(runs)[:1]
     chosen = st.multiselect(
-        "Runs", list(runs), default=default, key=RUNS_KEY, max_selections=canvas.MAX_SERIES
+        tr("Runs"), list(runs), default=default, key=RUNS_KEY, max_selections=canvas.MAX_SERIES
     )
     histories, configurations = {}, {}
     for label in chosen:
@@ -44,7 +50,7 @@ def page() -> None:
         _options(configurations)
         judged_runs({label: runs[label] for label in histories})
     elif not chosen:
-        st.info("Choose a run.")
+        st.info(tr("Choose a run."))
     study_section()
 
 
@@ -62,30 +68,30 @@ def _runs() -> list[Path]:
 
 
 def _best(histories: dict[str, pd.DataFrame]) -> None:
-    st.subheader("Best epoch")
+    st.subheader(tr("Best epoch"))
     rows = []
     for run, history in histories.items():
         best = pd.Series(dtype=float)
         if _defined(history, "val_auroc"):
             best = history.iloc[int(history["val_auroc"].argmax())]
         row: dict[str, Any] = {
-            "run": run,
-            "best epoch": _cell(best, "epoch", ".0f"),
-            "of": int(history["epoch"].max()),
+            mark("run"): run,
+            mark("best epoch"): _cell(best, "epoch", ".0f"),
+            mark("of"): int(history["epoch"].max()),
         }
         for panel in run_charts.PANELS[:6]:
             for column, name in panel.lines.items():
-                label = f"{name} loss" if panel.title == "Loss" else panel.title
+                label = _LOSSES[name] if panel.title == "Loss" else panel.title
                 row[label] = _cell(best, column, ".3f")
         rows.append(row)
-    st.dataframe(
-        rows, hide_index=True, height="content", column_config={"run": st.column_config.Column(pinned=True)}
-    )
+    grid(pd.DataFrame(rows), hide_index=True, columns={"run": st.column_config.Column(pinned=True)})
     st.caption(
-        "The epoch with the highest mean AUROC on validation; its weights are the ones kept, but of a run of "
-        "folds those of the last epoch (and its row here is the mean over the folds). Precision, "
-        "recall, F1 and accuracy here are at probability 0.5 before any calibration: for choosing between "
-        "runs use the Evaluation page. “—”: not in that run's history."
+        tr(
+            "The epoch with the highest mean AUROC on validation; its weights are the ones kept, but of a "
+            "run of folds those of the last epoch (and its row here is the mean over the folds). Precision, "
+            "recall, F1 and accuracy here are at probability 0.5 before any calibration: for choosing "
+            "between runs use the Evaluation page. “—”: not in that run's history."
+        )
     )
 
 
@@ -95,43 +101,47 @@ def _defined(history: pd.DataFrame, column: str) -> bool:
 
 def _cell(row: "pd.Series[float]", column: str, form: str) -> str:
     value = row.get(column)
-    return "—" if value is None or pd.isna(value) else format(value, form)
+    return number(math.nan if value is None else value, form)
 
 
 def _curves(histories: dict[str, pd.DataFrame]) -> None:
-    st.subheader("Curves")
+    st.subheader(tr("Curves"))
     panels = run_charts.used_panels(histories)
     for start in range(0, len(panels), 2):
         # A pair at a time: on a phone the columns fold, and the panels keep their order.
         for column, panel in zip(st.columns(2), panels[start : start + 2], strict=False):
             with column:
-                st.markdown(f"**{panel.title}**")
+                st.markdown(f"**{tr(panel.title)}**")
                 st.plotly_chart(
                     run_charts.training(histories, panel), config=canvas.CONFIG, key=f"training-{panel.title}"
                 )
 
 
 def _options(configurations: dict[str, dict[str, Any]]) -> None:
-    st.subheader("Options")
+    st.subheader(tr("Options"))
     unknown = [run for run, found in configurations.items() if not found]
     known = {run: found for run, found in configurations.items() if found}
     if unknown:
-        st.caption(f"No options are recorded (or they can't be read) for: {', '.join(unknown)}.")
+        st.caption(
+            tr("No options are recorded (or they can't be read) for: {runs}.", runs=", ".join(unknown))
+        )
     if not known:
         return
     table = options(known)
     if len(known) > 1:
         every = len(table)
         table = differences(table)
-        st.caption(f"Only what differs; {every - len(table)} further options are the same in these runs.")
+        st.caption(
+            trn(
+                "Only what differs; {n} further option is the same in these runs.",
+                "Only what differs; {n} further options are the same in these runs.",
+                every - len(table),
+            )
+        )
     if table.empty:
-        st.info("These runs have the same options.")
+        st.info(tr("These runs have the same options."))
         return
-    st.dataframe(
-        table,
-        height="content",
-        column_config={"option": st.column_config.Column(pinned=True, width="medium")},
-    )
+    grid(table, columns={"option": st.column_config.Column(pinned=True, width="medium")})
 
 
 page()
