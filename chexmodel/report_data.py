@@ -1,4 +1,4 @@
-"""The report as data: JSON by the schema of `report_schema`, CSV with a row per observation, and an overlay."""
+"""The report as data: JSON by `report_schema`, CSV with a row per observation, and a heatmap as PNG."""
 
 import io
 import math
@@ -6,6 +6,7 @@ from typing import Final
 
 from chexmodel.language import current, tr
 from chexmodel.report import NOTICE, Report, audit_actions
+from chexmodel.report_capture import captured
 from chexmodel.report_filing import identity
 from chexmodel.report_rows import Row
 from chexmodel.report_schema import (
@@ -87,6 +88,8 @@ def to_csv(report: Report) -> bytes:
     table["operating_point_positives"] = [row.point.positives for row in rows]
     table["operating_point_negatives"] = [row.point.negatives for row in rows]
     table["operating_point_undefined"] = [row.point.undefined for row in rows]
+    table["heatmap_peak_x"] = [row.peak[1] if row.peak else math.nan for row in rows]
+    table["heatmap_peak_y"] = [row.peak[0] if row.peak else math.nan for row in rows]
     table["threshold_default"] = [row.default or "" for row in rows]
     table["uncalibrated"] = [row.uncalibrated or "" for row in rows]
     table["not_trained"] = [row.not_trained or "" for row in rows]
@@ -106,7 +109,10 @@ def to_csv(report: Report) -> bytes:
 
 
 def to_png(report: Report, observation: str, alpha: float) -> bytes:
-    """Paint the heatmap of one observation over the film, at the film's own size, as PNG without metadata.
+    """Paint the heatmap of one observation over the film, as PNG without metadata.
+
+    The picture is the film at its own size and nothing else; that of a reading that was insisted on has the
+    bar of `report_capture`, which says so.
 
     Args:
         report: of a reading that may be exported.
@@ -117,7 +123,9 @@ def to_png(report: Report, observation: str, alpha: float) -> bytes:
         ChexError: unknown or untrained observation, or alpha out of range.
     """
     stream = io.BytesIO()
-    report.prediction.overlay(observation, alpha).save(stream, format="PNG")
+    bare = report.prediction.overlay(observation, alpha)
+    shown = captured(report, observation, alpha) if report.insisted else bare
+    shown.save(stream, format="PNG")
     return stream.getvalue()
 
 

@@ -27,12 +27,18 @@ IDENTITY: Final = {
 REFERRED: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 """Elements without which an output can neither be filed nor say which film it is about."""
 
-_FILED: Final = (
+FILED: Final = (
     *IDENTITY,
     *("IssuerOfPatientID", "PatientBirthDate", "PatientSex", "PatientAge"),
     *("StudyTime", "StudyID", "StudyDescription"),
 )
-_TAGS: Final[list[str]] = ["SpecificCharacterSet", *REFERRED, *_FILED]
+"""Elements of patient and study that every object of a study repeats."""
+
+LOSSY: Final = ("LossyImageCompression", "LossyImageCompressionMethod")
+"""Elements that whatever is derived from a picture keeps: what was lost stays lost."""
+
+_OPTIONAL: Final = ("IssuerOfPatientID", "PatientAge", "StudyDescription", "BodyPartExamined", *LOSSY)
+_TAGS: Final[list[str]] = ["SpecificCharacterSet", "BodyPartExamined", *REFERRED, *FILED, *LOSSY]
 _SEXES: Final = {"MALE": "M", "FEMALE": "F", "OTHER": "O", "M": "M", "F": "F", "O": "O"}
 _AGE: Final = re.compile(r"(\d{1,3})([DWMY]?)")
 _DATE: Final = re.compile(r"(\d{4})[-./]?(\d{2})[-./]?(\d{2})")
@@ -60,7 +66,7 @@ def filing(source: bytes) -> Dataset:
     the standard's form; what of these can't be is left empty. Identifiers and names stay as they are.
 
     Returns:
-        The elements of `REFERRED`, and those of patient and study.
+        The elements of `REFERRED`, `FILED` and `LOSSY`, and the body part.
 
     Raises:
         ChexError: the header can't be parsed, or lacks what an output has to refer to.
@@ -79,9 +85,9 @@ def filing(source: bytes) -> Dataset:
         found = Dataset()
         for keyword in REFERRED:
             setattr(found, keyword, str(header.get(keyword)).strip())
-        for keyword in _FILED:
+        for keyword in (*FILED, "BodyPartExamined", *LOSSY):
             value = repaired(keyword, str(header.get(keyword) or "").strip())
-            if value or keyword not in ("IssuerOfPatientID", "PatientAge", "StudyDescription"):
+            if value or keyword not in _OPTIONAL:
                 setattr(found, keyword, value)
         return found
 

@@ -1,7 +1,7 @@
 """The JSON export, field by field: `python -m chexmodel schema` prints this model as JSON Schema.
 
-Keys and codes are English and stay as they are within a major version of the schema; texts in `words`, `title`
-and the like are in `language`. A number that is undefined is null, and a field beside it says why.
+Keys and codes are English and stay as they are within a major version of the schema; texts in `words`,
+`title` and the like are in `language`. A number that is undefined is null, and a field beside it says why.
 """
 
 from typing import Annotated, Final, Literal
@@ -70,7 +70,9 @@ class FindingOut(_Part):
     probability: Share | None = Field(description="the score: calibrated; null where not trained")
     raw_logit: float | None = Field(description="the network's log-odds; null where not trained")
     threshold: Share | None = Field(description="scores at or above it are called; null where not trained")
-    band_low: Share | None = Field(description="95 % interval of the threshold itself; null for a default")
+    band_low: Share | None = Field(
+        description="95 % interval of the threshold itself; null for a default, or one of a former version"
+    )
     band_high: Share | None
     decision: Decision
     words: str = Field(description="the decision in `language`")
