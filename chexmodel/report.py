@@ -15,6 +15,8 @@ from chexmodel.version import __version__
 NOTICE: Final = mark(
     "For research and teaching. Not a medical device: never the basis of a decision about a patient."
 )
+ALPHA: Final = 0.55
+"""Opacity of the strongest evidence in the heatmaps of an export, as on the screen at first."""
 INSISTED: Final = mark("Read at the reader's insistence: the check of the input had withheld this reading.")
 
 
@@ -88,6 +90,17 @@ class Report:
 def withheld(prediction: Prediction) -> bool:
     """Whether the gate rejected the film: its scores are then shown only where the reader insists."""
     return prediction.gate is not None and not prediction.gate.accepted
+
+
+def called(prediction: Prediction) -> tuple[str, ...]:
+    """Observations at or above their threshold and outside of its band, in the order of the 14."""
+    return tuple(
+        observation
+        for observation, above, unsure in zip(
+            prediction.observations, prediction.decisions, prediction.indeterminate, strict=True
+        )
+        if above and not unsure
+    )
 
 
 def audit_facts(report: Report) -> dict[str, str]:

@@ -5,7 +5,7 @@ import math
 from typing import Final
 
 from chexmodel.language import current, tr
-from chexmodel.report import NOTICE, Report, audit_actions
+from chexmodel.report import ALPHA, NOTICE, Report, audit_actions
 from chexmodel.report_capture import captured
 from chexmodel.report_filing import identity
 from chexmodel.report_rows import Row
@@ -108,7 +108,7 @@ def to_csv(report: Report) -> bytes:
     return table.to_csv(index=False, lineterminator="\r\n").encode()
 
 
-def to_png(report: Report, observation: str, alpha: float) -> bytes:
+def to_png(report: Report, observation: str, alpha: float = ALPHA) -> bytes:
     """Paint the heatmap of one observation over the film, as PNG without metadata.
 
     The picture is the film at its own size and nothing else; that of a reading that was insisted on has the

@@ -15,7 +15,7 @@ from pydicom.sr.codedict import codes
 
 from chexmodel.errors import ChexError
 from chexmodel.language import tr
-from chexmodel.report import NOTICE, Report, audit_actions
+from chexmodel.report import ALPHA, NOTICE, Report, audit_actions
 from chexmodel.report_capture import captured, label
 from chexmodel.report_codes import schemes
 from chexmodel.report_content import content, derived_uid
@@ -60,7 +60,7 @@ def structured_report(report: Report) -> bytes:
         return _file(written, filed)
 
 
-def secondary_capture(report: Report, observation: str, alpha: float = 0.55) -> bytes:
+def secondary_capture(report: Report, observation: str, alpha: float = ALPHA) -> bytes:
     """Write a heatmap over the film as Secondary Capture, of the film's study, in a series of its own.
 
     Below the picture a bar names the finding, its score and the conditions of use; see `captured`. The

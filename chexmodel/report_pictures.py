@@ -13,12 +13,9 @@ from chexmodel.explain import EXACT, palette, strength
 from chexmodel.language import number, tr
 from chexmodel.localisation_words import UNSEEN, trust
 from chexmodel.position import SIDE_CAVEAT
-from chexmodel.report import Report
+from chexmodel.report import ALPHA, Report
 from chexmodel.report_page import BOX, QUIET, REGULAR, WIDTH, text
 from chexmodel.report_rows import Row
-
-ALPHA: Final = 0.55
-"""Opacity of the strongest evidence, as on the screen."""
 
 _GAP: Final = 5 * mm
 _TALLEST: Final = 78 * mm
