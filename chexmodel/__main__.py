@@ -5,8 +5,10 @@ Commands import what they need themselves, so that `--help` answers at once.
 """
 
 import io
+import json
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,6 +16,7 @@ import tyro
 from tyro.extras import SubcommandApp
 
 from chexmodel.errors import ChexError
+from chexmodel.language import Language
 
 app = SubcommandApp()
 
@@ -157,6 +160,86 @@ def read(
         picture = io.BytesIO()
         prediction.overlay(finding or ranked["observation"].iloc[0], alpha).save(picture, format="PNG")
         _write(overlay, picture.getvalue())
+
+
+@app.command
+def export(
+    image: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")],
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
+    pdf: Annotated[Path | None, tyro.conf.arg(metavar="FILE.pdf")] = None,
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE.json")] = None,
+    csv: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None,
+    png: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None,
+    sr: Annotated[Path | None, tyro.conf.arg(metavar="FILE.dcm")] = None,
+    sc: Annotated[Path | None, tyro.conf.arg(metavar="FILE.dcm")] = None,
+    finding: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = (),
+    model: Annotated[Path, tyro.conf.arg(metavar="BUNDLE")] = SHIPPED,
+    identity: bool = False,
+    insist: bool = False,
+    language: Language = "en",
+) -> None:
+    """Read one film and write the report as files: what the page offers, without a browser.
+
+    Nothing names the file or the patient without --identity. For research and teaching only.
+
+    Args:
+        image: a PNG, JPEG, TIFF or DICOM file, up to 50 MB.
+        out: write every format that the film allows into this directory, as report.pdf and so on.
+        pdf: write the report. Default, as for all formats: not written.
+        json: write the reading by the schema that `python -m chexmodel schema` prints.
+        csv: write a row per observation.
+        png: write the film under the heatmap of the first finding of --finding.
+        sr: write a DICOM structured report (TID 1500); needs a DICOM and --identity.
+        sc: write that heatmap as DICOM Secondary Capture; needs a DICOM and --identity.
+        finding: whose heatmaps the report shows. Default: those at or above threshold, or else the one with
+            the highest score.
+        model: the bundle to read with.
+        identity: include the file's name and, of a DICOM, patient and study; without it they are left out.
+        insist: export although the check of the input withholds the reading; every format is then marked.
+        language: of the texts, "en" or "fr".
+    """
+    from chexmodel.language import using
+    from chexmodel.predictor import Predictor
+    from chexmodel.report import Report, called, withheld
+    from chexmodel.report_dicom import refused
+    from chexmodel.report_formats import FORMATS
+    from chexmodel.verdicts import Word
+
+    files: dict[str, Path | None] = {"pdf": pdf, "json": json, "csv": csv, "png": png, "sr": sr, "sc": sc}
+    if out is None and not any(files.values()):
+        raise ChexError("nothing to write: give --out DIR, or a file for one of the formats, as --pdf FILE")
+    predictor = Predictor.from_bundle(model)
+    with using(language):
+        prediction = predictor.predict(image)
+        highest = prediction.frame().sort_values("probability", ascending=False)["observation"].iloc[0]
+        report = Report(
+            prediction,
+            predictor.bundle,
+            Word(),
+            overlays=finding or called(prediction) or (highest,),
+            insisted=insist and withheld(prediction),
+            made=datetime.now().astimezone(),
+            name=image.name if identity else "",
+            source=image.read_bytes() if prediction.audit.format == "DICOM" else None,
+        )
+        reason = refused(report)
+        if out is not None:
+            for kind, form in FORMATS.items():
+                if files[kind] is None and not (form.dicom and reason):
+                    files[kind] = out / f"report{form.suffix}"
+        for kind, form in FORMATS.items():
+            if (file := files[kind]) is not None:
+                _write(file, form.write(report))
+    if out is not None and reason:
+        print(f"note: {reason}", file=sys.stderr)
+
+
+@app.command
+def schema() -> None:
+    """Print the JSON Schema of what `export --json` writes."""
+    from chexmodel.report_schema import ReadingOut
+
+    print(json.dumps(ReadingOut.model_json_schema(), indent=1))
 
 
 def _write(path: Path, data: bytes) -> None:
