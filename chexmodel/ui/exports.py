@@ -47,7 +47,7 @@ def exports(
         source: the bytes of a DICOM file; None for another kind.
     """
     # Of each film its own widgets: a tick for one patient's identity is none for the next one's.
-    film = hashlib.sha256(prediction.film.tobytes()).hexdigest()[:12]
+    film = hashlib.sha256(prediction.film.tobytes() + name.encode()).hexdigest()[:12]
     with guard():
         _panel(prediction, bundle, word, insisted, name, source, f"export-{film}")
 
