@@ -71,7 +71,11 @@ def document(report: Report) -> ReadingOut:
 def to_csv(report: Report) -> bytes:
     """Write a report as CSV, UTF-8, a row per observation: the columns of `Prediction.frame` and more.
 
-    Empty is undefined. A comment that a spreadsheet would take for a formula gets an apostrophe before it.
+    These are the operating point with its films (as in `report_schema`), the heatmap's peak, reasons for
+    what is a default or undefined, the reader's verdict and comments, and, the same in each row, whether
+    the reader insisted, the file (if asked for), the model and its checksum, the time and the conditions of
+    use. Columns and codes are English in every language. Empty is undefined. A comment that a spreadsheet
+    would take for a formula gets an apostrophe before it.
 
     Raises:
         ChexError: the bundle's metrics are damaged.
@@ -123,8 +127,10 @@ def to_png(report: Report, observation: str, alpha: float = ALPHA) -> bytes:
         ChexError: unknown or untrained observation, or alpha out of range.
     """
     stream = io.BytesIO()
-    bare = report.prediction.overlay(observation, alpha)
-    shown = captured(report, observation, alpha) if report.insisted else bare
+    if report.insisted:
+        shown = captured(report, observation, alpha)
+    else:
+        shown = report.prediction.overlay(observation, alpha)
     shown.save(stream, format="PNG")
     return stream.getvalue()
 

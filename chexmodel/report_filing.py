@@ -124,8 +124,8 @@ def unreadable() -> Iterator[None]:
     except Exception as error:
         raise ChexError(
             tr(
-                "What this DICOM's header says of patient and study can't be read ({kind}): export it anew from "
-                "its source, or leave the identity out.",
+                "What this DICOM's header says of patient and study can't be read ({kind}): export it anew "
+                "from its source, or leave the identity out.",
                 kind=type(error).__name__,
             )
         ) from None

@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple
 from chexmodel.report import Report
 from chexmodel.report_data import to_csv, to_json, to_png
 from chexmodel.report_dicom import secondary_capture, structured_report
+from chexmodel.report_filing import identity
 from chexmodel.report_pdf import pdf
 
 Kind = Literal["pdf", "json", "csv", "png", "sr", "sc"]
@@ -35,3 +36,16 @@ FORMATS: Final[dict[Kind, Format]] = {
         "-sc.dcm", "application/dicom", True, lambda report: secondary_capture(report, report.overlays[0])
     ),
 }
+
+
+def check(report: Report) -> None:
+    """Find out before any file is asked for whether one could fail.
+
+    Raises:
+        ChexError: the bundle's metrics or localisation are damaged; or the identity was asked for and can't
+            be read.
+    """
+    report.rows()
+    report.bundle.localisation()
+    if report.name and report.source is not None:
+        identity(report.source)
