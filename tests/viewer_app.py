@@ -13,18 +13,19 @@ from chexmodel.ui.viewer import Pane, viewer
 
 STATES: tuple[State, ...] = ("above", "above", "indeterminate", *["below"] * 8, *["untrained"] * 3)
 OPERATING = "Sensitivity 0.80 (0.65–0.92), specificity 0.90 (0.84–0.95); test films: 24 with it, 132 without."
-WIDTH = 600
-"""Of the films, px; the current one is deep, the prior has 8 bits."""
+SIDE = 1200  # px: larger than a canvas, so that 1:1 shows a part
 
 
-def current() -> np.ndarray:
-    """(480, 600) float32 in [0, 1]: wider than high, so that the padding of the maps is seen to be there."""
-    return (phantom.draw(size=WIDTH)[60:540] / 65535).astype(np.float32)
+@st.cache_data
+def current(side: int = SIDE) -> np.ndarray:
+    """(0.8·side, side) float32 in [0, 1]: wider than high, so that the maps' padding is seen to be there."""
+    return (phantom.draw(size=side)[side // 10 : side - side // 10] / 65535).astype(np.float32)
 
 
-def prior() -> np.ndarray:
-    """(600, 480) uint8."""
-    return (phantom.draw(size=WIDTH, seed=1)[:, 60:540] >> 8).astype(np.uint8)
+@st.cache_data
+def prior(side: int = SIDE) -> np.ndarray:
+    """(side, 0.8·side) uint8."""
+    return (phantom.draw(size=side, seed=1)[:, side // 10 : side - side // 10] >> 8).astype(np.uint8)
 
 
 def maps(seed: int) -> dict[str, np.ndarray]:
@@ -68,11 +69,12 @@ def page() -> None:
     left.button("Rerun")
     read = middle.toggle("Read", value=True)
     compared = right.toggle("Prior")
+    side = int(st.query_params.get("side", SIDE))
     grids = maps(0)
     scale = strength(np.stack(list(grids.values())))
-    panes = [Pane("Film", current(), grids, scale, rows()) if read else Pane("Film", current())]
+    panes = [Pane("Film", current(side), grids, scale, rows()) if read else Pane("Film", current(side))]
     if compared:
-        panes.append(Pane("Prior film", prior(), maps(1), scale, rows()[:5], insisted=True))
+        panes.append(Pane("Prior film", prior(side), maps(1), scale, rows()[:5], insisted=True))
     viewer(panes, key="reading", unit="raw log-odds", height=620)
 
 

@@ -125,6 +125,7 @@ class Viewer {
     this.toggle = this.button(words.map, () => this.toggleMap());
     this.viewButtons = new Map(this.views().map((view) => [view, this.button(words[view], () => this.set({ view }))]));
     this.opacity = this.slider(words.opacity, "opacity", 0, 100, (opacity) => this.set({ opacity }));
+    this.whenShown = el("span", { class: "group wide" }, el("span", { class: "group joined" }, ...this.viewButtons.values()), this.opacity.node);
     return el(
       "div",
       { class: "bar", role: "group", "aria-label": words.mapTools },
@@ -135,8 +136,7 @@ class Viewer {
         this.button("‹", () => this.step(-1), { label: words.previous }),
         this.button("›", () => this.step(1), { label: words.next }),
       ),
-      el("span", { class: "group joined" }, ...this.viewButtons.values()),
-      el("span", { class: "group" }, this.opacity.node),
+      this.whenShown,
     );
   }
 
@@ -298,6 +298,7 @@ class Viewer {
     this.zoomed.textContent = fill(words.percent, { value: percent(state.zoom) });
     if (this.order.length) {
       set(this.opacity, state.opacity);
+      this.whenShown.hidden = state.shown === null;
       this.toggle.setAttribute("aria-pressed", state.shown !== null);
       for (const [view, button] of this.viewButtons) button.setAttribute("aria-pressed", view === state.view);
     }

@@ -58,14 +58,14 @@ function shades(pane, map, state, colours) {
 function trace(context, pane, map, colours, { scale, left, top, ratio, alpha }) {
   context.lineCap = "round";
   context.globalAlpha = Math.min(1, 2 * alpha); // a thin line half transparent is hard to see
-  for (const { share, width } of LINES) {
+  for (const { share, width, shade } of LINES) {
     const path = new Path2D();
     const segments = keptLines(pane, map, share);
     for (let i = 0; i < segments.length; i += 4) {
       path.moveTo(left + segments[i] * scale, top + segments[i + 1] * scale);
       path.lineTo(left + segments[i + 2] * scale, top + segments[i + 3] * scale);
     }
-    for (const [colour, rim] of [["rgb(0 0 0)", 2], [rgb(colours, share), 0]]) {
+    for (const [colour, rim] of [["rgb(0 0 0)", 2], [rgb(colours, shade), 0]]) {
       context.strokeStyle = colour; // a dark rim: the lines have to show on white bone too
       context.lineWidth = (width + rim) * ratio;
       context.stroke(path);

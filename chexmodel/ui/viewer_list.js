@@ -60,7 +60,7 @@ function findingsList(panes, words, choose) {
   const node = el(
     "section",
     { class: "findings", "aria-label": words.findings },
-    el("h3", {}, words.findings),
+    el("h2", {}, words.findings),
     panes[0].insisted ? el("p", { class: "insisted" }, words.insisted) : "",
     open.length ? el("ul", {}, ...open) : el("p", {}, words.noneAbove),
     rest.length ? folded : "",
@@ -98,7 +98,7 @@ function legend(pane, { view, opacity }, colours, words, title) {
   if (view === "contour") {
     const lines = pane.ticks.contour.map((tick, k) => {
       const line = el("span", { class: "line" });
-      Object.assign(line.style, { height: `${LINES[k].width}px`, background: rgb(colours, LINES[k].share) });
+      Object.assign(line.style, { height: `${LINES[k].width}px`, background: rgb(colours, LINES[k].shade) });
       return el("span", { class: "sample" }, line, tick);
     });
     return el("div", { class: "legend" }, unit, el("span", { class: "samples" }, ...lines));
@@ -114,13 +114,10 @@ function legend(pane, { view, opacity }, colours, words, title) {
   return el("div", { class: "legend" }, unit, el("span", { class: "scale" }, strip, ticks));
 }
 
-/** Iso-lines: at which share of the scale, and how wide, px. */
-const LINES = [
-  { share: 0.25, width: 1 },
-  { share: 0.5, width: 2 },
-  { share: 0.75, width: 3.5 },
-];
+/** Iso-lines: at which share of the scale, how wide (px), and with which colour: the heat's own is dark at first. */
+const LINES = [0.25, 0.5, 0.75].map((share) => ({ share, width: 1 + 3 * (share - 0.25), shade: 0.45 + 0.55 * share }));
 
+/** A colour of a palette as CSS has it. */
 function rgb(colours, share) {
   const from = 3 * Math.round(255 * share);
   return `rgb(${colours.slice(from, from + 3).join(" ")})`;

@@ -39,7 +39,7 @@ def _tools() -> dict[str, object]:
         "help": tr("Keys and gestures"),
         "helpNote": tr(
             "The keys work while the focus is in the viewer. On the film: wheel or two fingers zoom; "
-            "dragging moves a zoomed film, with the right button it changes the window. Two films move together."
+            "dragging moves a zoomed film, and with the right button its window. Two films move together."
         ),
     }
 
