@@ -201,7 +201,7 @@ def test_the_page_shows_another_score_and_opens_a_film(page: AppTest) -> None:
     page.selectbox(key="many-finding").set_value("Edema")
     assert not ran(page).dataframe[0].value["score"].equals(first)
     page.selectbox(key="many-open").set_value(3)
-    press(page, "Open")
+    press(page, "Open this film")
     assert [text.value for text in page.markdown] == ["opened: c"]
     assert not ran(page).markdown
 

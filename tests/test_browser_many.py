@@ -125,11 +125,10 @@ def test_twenty_films_are_read_cancelled_resumed_opened_and_taken_along(
         np.testing.assert_allclose(scores, whole["probability"])
         page.screenshot(path=str(pictures / "many.png"))
 
-        # a click on another widget while films are read must not stop them: see the next test
         page.get_by_role("combobox", name="Film to open").click()
         page.get_by_role("option", name="film11.png").click()
         settled(page)
-        button(page, "Open").click()
+        button(page, "Open this film").click()
         page.get_by_text("opened: film11.png").wait_for()
 
         page.get_by_role("combobox", name="Overlays of").click()
@@ -153,19 +152,19 @@ def test_a_row_of_the_sorted_table_opens_its_own_film(
         settled(page)
         grid = page.locator('[data-testid="stDataFrame"] canvas').first
         box = grid.bounding_box()
-        page.mouse.click(box["x"] + 190, box["y"] + 18)  # the heading "File": ascending, then descending
+        page.mouse.click(box["x"] + 150, box["y"] + 18)  # the heading "File": ascending, then descending
         page.wait_for_timeout(500)
-        page.mouse.click(box["x"] + 190, box["y"] + 18)
+        page.mouse.click(box["x"] + 150, box["y"] + 18)
         page.wait_for_timeout(500)
-        page.mouse.click(box["x"] + 16, box["y"] + 36 + 32)  # the box of the first row
+        page.mouse.click(box["x"] + 16, box["y"] + 36 + 64 + 32)  # the box of the second row
         page.get_by_text("opened:").wait_for()
         assert page.get_by_text("opened:").inner_text() == "opened: film18.png"
         settled(page)
-        page.mouse.click(box["x"] + 190, box["y"] + 36 + 3 * 64 + 32)  # a cell, then the keyboard alone
+        page.mouse.click(box["x"] + 150, box["y"] + 36 + 3 * 64 + 32)  # a cell, then the keyboard alone
         page.wait_for_timeout(300)
         page.keyboard.press("ArrowDown")
         page.keyboard.press("Shift+Space")
-        page.get_by_text("opened: film14.png").wait_for()
+        page.get_by_text("opened: film15.png").wait_for()
 
 
 def test_other_clicks_do_not_stop_the_reading(many_address: str, browser: "playwright.Browser") -> None:

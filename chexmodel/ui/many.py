@@ -20,7 +20,7 @@ from chexmodel.batch import (
     zipped,
 )
 from chexmodel.containers import Entry, Refusal
-from chexmodel.labels import OBSERVATIONS
+from chexmodel.labels import NO_FINDING, OBSERVATIONS
 from chexmodel.language import current, tr, trn
 from chexmodel.predictor import Predictor
 from chexmodel.ui.components import guard
@@ -133,7 +133,10 @@ def _progress_words(done: list[Result], left: int) -> str:
 
 def _table(entries: Sequence[Entry], results: dict[str, Result], refused: Sequence[Refusal]) -> Entry | None:
     finding = st.selectbox(
-        tr("Score in the table, to sort by"), OBSERVATIONS, format_func=tr, key="many-finding"
+        tr("Score in the table, to sort by"),
+        [name for name in OBSERVATIONS if name != NO_FINDING] + [NO_FINDING],
+        format_func=tr,
+        key="many-finding",
     )
     frame = table(entries, results, refused, finding=finding)
     chosen = st.dataframe(
@@ -165,7 +168,7 @@ def _table(entries: Sequence[Entry], results: dict[str, Result], refused: Sequen
     named = place.selectbox(
         tr("Film to open"), range(len(entries)), format_func=lambda k: entries[k].name, key="many-open"
     )
-    if button.button(tr("Open"), disabled=named is None, width="stretch") and named is not None:
+    if button.button(tr("Open this film"), disabled=named is None, width="stretch") and named is not None:
         return entries[named]
     return _newly_picked(entries, chosen["selection"]["rows"])
 
