@@ -24,6 +24,8 @@ def _predictor() -> Slow:
     return Slow.from_bundle(os.environ["CHEXMODEL_TEST_BUNDLE"])
 
 
+st.set_page_config(page_title="Many films", layout="wide")
+st.title("Many films")
 folder = Path(os.environ["CHEXMODEL_TEST_FILMS"])
 upload = open_uploads([(file.name, file.read_bytes()) for file in sorted(folder.iterdir())])
 opened = many(_predictor(), upload.films, upload.refused)

@@ -55,7 +55,7 @@ def many(predictor: Predictor, entries: Sequence[Entry], refused: Sequence[Refus
     place = st.container()
     with place:
         _controls(done, left, reading=reading)
-    opened = _table(entries, {result.entry.key: result for result in done}, refused)
+    opened = _table(predictor, entries, {result.entry.key: result for result in done}, refused)
     if done and not reading:
         _downloads(predictor, done, refused)
     if reading and opened is None:
@@ -131,10 +131,21 @@ def _progress_words(done: list[Result], left: int) -> str:
     )
 
 
-def _table(entries: Sequence[Entry], results: dict[str, Result], refused: Sequence[Refusal]) -> Entry | None:
+def _trained(predictor: Predictor) -> list[str]:
+    """Observations that have scores; the one that is no finding comes last."""
+    missing = predictor.bundle.manifest.not_trained
+    return sorted((name for name in OBSERVATIONS if name not in missing), key=lambda name: name == NO_FINDING)
+
+
+def _table(
+    predictor: Predictor,
+    entries: Sequence[Entry],
+    results: dict[str, Result],
+    refused: Sequence[Refusal],
+) -> Entry | None:
     finding = st.selectbox(
         tr("Score in the table, to sort by"),
-        [name for name in OBSERVATIONS if name != NO_FINDING] + [NO_FINDING],
+        _trained(predictor) or OBSERVATIONS,
         format_func=tr,
         key="many-finding",
     )
@@ -149,8 +160,8 @@ def _table(entries: Sequence[Entry], results: dict[str, Result], refused: Sequen
             "name": st.column_config.TextColumn(tr("File")),
             "status": st.column_config.TextColumn(tr("Status"), width="small"),
             "score": st.column_config.NumberColumn(tr("Score for {name}", name=tr(finding)), format="%.2f"),
-            "called": st.column_config.TextColumn(tr("At or above threshold")),
-            "indeterminate": st.column_config.TextColumn(tr("Indeterminate")),
+            "called": st.column_config.TextColumn(tr("At or above threshold"), width="medium"),
+            "indeterminate": st.column_config.TextColumn(tr("Indeterminate"), width="medium"),
             "remarks": st.column_config.TextColumn(tr("Reason or warnings"), width="large"),
         },
         placeholder="—",
@@ -192,10 +203,9 @@ def _downloads(predictor: Predictor, done: list[Result], refused: Sequence[Refus
         on_click="ignore",
         width="stretch",
     )
-    trained = [name for name in OBSERVATIONS if name not in predictor.bundle.manifest.not_trained]
     finding = left.selectbox(
         tr("Overlays of"),
-        [None, *trained],
+        [None, *_trained(predictor)],
         format_func=lambda name: tr("findings at or above threshold") if name is None else tr(name),
         help=tr("At most {side} px a side; only of films that were read.", side=OVERLAY_SIDE),
     )
