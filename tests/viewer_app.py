@@ -1,6 +1,7 @@
 """A page with the viewer alone, for the browser: drawn films, made-up maps and findings, a rerun at hand."""
 
 import math
+from functools import cache
 
 import numpy as np
 import streamlit as st
@@ -16,13 +17,13 @@ OPERATING = "Sensitivity 0.80 (0.65–0.92), specificity 0.90 (0.84–0.95); tes
 SIDE = 1200  # px: larger than a canvas, so that 1:1 shows a part
 
 
-@st.cache_data
+@cache
 def current(side: int = SIDE) -> np.ndarray:
     """(0.8·side, side) float32 in [0, 1]: wider than high, so that the maps' padding is seen to be there."""
     return (phantom.draw(size=side)[side // 10 : side - side // 10] / 65535).astype(np.float32)
 
 
-@st.cache_data
+@cache
 def prior(side: int = SIDE) -> np.ndarray:
     """(side, 0.8·side) uint8."""
     return (phantom.draw(size=side, seed=1)[:, side // 10 : side - side // 10] >> 8).astype(np.uint8)
@@ -35,34 +36,40 @@ def maps(seed: int) -> dict[str, np.ndarray]:
 
 
 def rows() -> list[Finding]:
-    made = []
-    for k, (name, state) in enumerate(zip(OBSERVATIONS, STATES, strict=True)):
-        trained = state != "untrained"
-        score = 0.95 - 0.07 * k if trained else math.nan
-        threshold = {"above": score - 0.2, "indeterminate": score + 0.03, "below": score + 0.3}.get(
-            state, math.nan
-        )
-        made.append(
-            Finding(
-                observation=name,
-                name=name,
-                state=state,
-                score=score,
-                threshold=threshold,
-                band=(threshold - 0.08, threshold + 0.1) if k % 4 else (math.nan, math.nan),
-                said=f"score for {name}: {score:.2f}" if trained else "",
-                side=f"{state} {threshold:.2f}" if trained else "not trained in this model",
-                operating=OPERATING if trained else "",
-                where="middle third of the picture, viewer's left" if trained else "",
-                caption=f"How well Grad-CAM marks {name}: not measured.",
-            )
-        )
-    return made
+    return [row(k, name, state) for k, (name, state) in enumerate(zip(OBSERVATIONS, STATES, strict=True))]
+
+
+def row(k: int, name: str, state: State) -> Finding:
+    if state == "untrained":
+        nothing = (math.nan, math.nan)
+        return Finding(name, name, state, math.nan, math.nan, nothing, "", "not trained in this model")
+    score = 0.95 - 0.07 * k
+    threshold = score + {"above": -0.2, "indeterminate": 0.03, "below": 0.2}[state]
+    band = (threshold - 0.08, min(1.0, threshold + 0.1)) if k % 4 else (math.nan, math.nan)
+    side = {
+        "above": f"at or above threshold {threshold:.2f}",
+        "indeterminate": f"indeterminate ({band[0]:.2f}–{band[1]:.2f})",
+        "below": f"below threshold {threshold:.2f}",
+    }[state]
+    return Finding(
+        observation=name,
+        name=name,
+        state=state,
+        score=score,
+        threshold=threshold,
+        band=band,
+        said=f"score for {name}: {score:.2f}",
+        side=side,
+        operating=OPERATING,
+        where="middle third of the picture, viewer's left",
+        caption=f"How well Grad-CAM marks {name}: not measured.",
+    )
 
 
 def page() -> None:
     st.set_page_config(page_title="Viewer", layout="wide")
     st.title("Viewer")
+    st.sidebar.text("As wide as the app's.")
     st.session_state["runs"] = st.session_state.get("runs", 0) + 1
     st.text(f"runs: {st.session_state['runs']}")
     left, middle, right, _ = st.columns([1, 1, 1, 3])
