@@ -169,7 +169,7 @@ def _odd(films: pd.DataFrame) -> Iterator[pd.DataFrame]:
     yield problems(
         "sex not stated",
         films[unknown],
-        [words.OTHER_CELL.format(column="Sex", cell=sex) for sex in said[unknown]],
+        [words.ODD_SEX.format(cell=sex) for sex in said[unknown]],
     )
     frontal = films["Frontal/Lateral"] == "Frontal"
     projection = films["AP/PA"].fillna("blank")
@@ -177,7 +177,7 @@ def _odd(films: pd.DataFrame) -> Iterator[pd.DataFrame]:
     yield problems(
         "frontal film without AP or PA",
         films[odd],
-        [words.OTHER_CELL.format(column="AP/PA", cell=text) for text in projection[odd]],
+        [words.ODD_PROJECTION.format(cell=text) for text in projection[odd]],
     )
     name = films["Path"].str.lower()
     wrong = (frontal & name.str.contains("lateral", regex=False)) | (
@@ -186,8 +186,5 @@ def _odd(films: pd.DataFrame) -> Iterator[pd.DataFrame]:
     yield problems(
         "view contradicts path",
         films[wrong],
-        [
-            words.OTHER_CELL.format(column="Frontal/Lateral", cell=v)
-            for v in films.loc[wrong, "Frontal/Lateral"]
-        ],
+        [words.ODD_VIEW.format(cell=v) for v in films.loc[wrong, "Frontal/Lateral"]],
     )

@@ -95,7 +95,9 @@ TABLE_KINDS: Final[dict[str, Kind]] = {
 
 BLANK_CELL: Final = mark("{column} is blank")
 BAD_CELL: Final = mark("{column} is “{cell}”")
-OTHER_CELL: Final = mark("{column} is {cell}")
+ODD_SEX: Final = mark("Sex is {cell}")
+ODD_PROJECTION: Final = mark("AP/PA is {cell}")
+ODD_VIEW: Final = mark("Frontal/Lateral is {cell}")
 EARLIER: Final = mark("as in row {row} of {file}")
 POSITIVE_TOO: Final = mark("positive too: {observations}")
 BELOW_NEGATIVE: Final = mark("{child} is positive, {parent} negative")
@@ -110,7 +112,9 @@ TABLE_MESSAGES: Final = (
     BELOW_UNCERTAIN,
     BLANK_CELL,
     BAD_CELL,
-    OTHER_CELL,
+    ODD_SEX,
+    ODD_PROJECTION,
+    ODD_VIEW,
     EARLIER,
     POSITIVE_TOO,
     YEARS,

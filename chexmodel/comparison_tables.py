@@ -95,7 +95,7 @@ def conditions(comparison: Comparison) -> str:
         bootstrap=comparison.bootstrap,
         seed=comparison.seed,
     )
-    return f"{said} {tr('Undefined (“—”): {those}.', those=undefined)}" if undefined else said
+    return said + " " + tr("Undefined (“—”): {those}.", those=undefined) if undefined else said
 
 
 def _cells(found: Mapping[str, Estimate] | Mapping[str, Average]) -> dict[str, str]:

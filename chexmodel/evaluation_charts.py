@@ -52,7 +52,7 @@ def forest(evaluation: Evaluation, metric: str) -> go.Figure:
             y=list(range(len(constants))),
             mode="markers",
             marker={"symbol": "diamond-open", "color": canvas.GREY, "size": 10, "line": {"width": 2}},
-            hovertemplate=f"{tr('best constant answer')}: %{{x:.3f}}<extra></extra>",
+            hovertemplate=tr("best constant answer: %{x:.3f}") + "<extra></extra>",
         ),
         go.Scatter(
             name=tr("model"),
@@ -111,7 +111,7 @@ def _bins(i: int, name: str, quality: Quality) -> go.Scatter:
             )
             for b in bins
         ],
-        hovertemplate=f"{name}<br>{tr('probability')} %{{x:.3f}}: %{{text}}<extra></extra>",
+        hovertemplate=name + "<br>" + tr("probability %{x:.3f}: %{text}") + "<extra></extra>",
     )
 
 

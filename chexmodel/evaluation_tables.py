@@ -14,7 +14,7 @@ from chexmodel.language import mark, tr
 from chexmodel.reasons import told
 from chexmodel.reliability import Reliability
 from chexmodel.scores import Average, Evaluation, ObservationScore, interval
-from chexmodel.thresholds import Threshold
+from chexmodel.thresholds import RULE_WORDS, Threshold
 
 WORDS: Final = {
     "auroc": "AUROC",
@@ -174,7 +174,8 @@ def thresholds_table(thresholds: Sequence[Threshold]) -> pd.DataFrame:
                 mark("observation"): tr(point.observation),
                 mark("threshold"): number(point.value, digits=3),
                 mark("indeterminate band"): _band(point),
-                mark("rule"): point.rule + ("" if point.wanted is None else f" {number(point.wanted)}"),
+                mark("rule"): tr(RULE_WORDS[point.rule])
+                + ("" if point.wanted is None else f" {number(point.wanted)}"),
                 mark("fitted on"): _fit(point),
                 mark("sensitivity there"): interval(point.sensitivity),
                 mark("specificity there"): interval(point.specificity),

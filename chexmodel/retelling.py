@@ -19,14 +19,16 @@ def retold(said: str, templates: Iterable[str]) -> str:
 
     Args:
         said: English, as `template.format(…)` made it.
-        templates: messages with named fields. A sentence that none of them makes is looked up as it is.
+        templates: messages with named fields. A sentence that is a message itself is translated as it is.
     """
+    if (exactly := tr(said)) != said:
+        return exactly
     for template in templates:
         fields, pattern = _parsed(template)
         found = pattern.fullmatch(said)
         if found is not None:
             return tr(template, **{name: _value(found[name], spec) for name, spec in fields.items()})
-    return tr(said)
+    return said
 
 
 def _value(text: str, spec: str) -> float | str:

@@ -77,7 +77,7 @@ def training(histories: Mapping[str, pd.DataFrame], panel: Panel) -> go.Figure:
                         "dash": "dash" if name == "training" else "solid",
                     },
                     marker={"symbol": look.symbol, "size": 6},
-                    hovertemplate=f"{label}, {tr('epoch')} %{{x}}: %{{y:.4~g}}<extra></extra>",
+                    hovertemplate=tr("{label}, epoch %{{x}}: %{{y:.4~g}}", label=label) + "<extra></extra>",
                 )
             )
     figure = canvas.figure(traces, height=290, showlegend=len(traces) > 1)

@@ -51,7 +51,7 @@ def forest(column: Column, metric: str, observations: Sequence[str]) -> go.Figur
                 y=[row for row, _ in flat],
                 mode="markers",
                 marker={"symbol": "line-ns", "size": 16, "line": {"width": 2, "color": canvas.GREY}},
-                hovertemplate=f"{tr('no skill')}: %{{x:.2f}}<extra></extra>",
+                hovertemplate=tr("no skill: %{x:.2f}") + "<extra></extra>",
             ),
         )
     figure = canvas.figure(traces, height=_ROW * len(labels) + 70, showlegend=False)
@@ -74,6 +74,7 @@ def _marks(name: str, rows: Sequence[tuple[int, GroupScore]], metric: str, i: in
         customdata=[[tr(score.observation), score.films, score.patients] for _, score in rows],
         hovertemplate=(
             f"%{{customdata[0]}}, {name}: {tr(METRICS[metric])} %{{text}}<br>"
-            f"{tr('%{customdata[1]:,} films of %{customdata[2]:,} patients')}<extra></extra>"
+            + tr("%{customdata[1]:,} films of %{customdata[2]:,} patients")
+            + "<extra></extra>"
         ),
     )

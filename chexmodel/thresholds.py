@@ -13,10 +13,19 @@ from chexmodel import reasons
 from chexmodel.bootstrap import Confusion, Counted, Numbers, Ranked, confusion, count, draw_weights, ratio
 from chexmodel.draws import estimate
 from chexmodel.fitting import Provenance, Sample, samples
+from chexmodel.language import mark
 from chexmodel.scores import UNKNOWN, Estimate, Undefinable
 
 Rule = Literal["f1", "youden", "sensitivity"]
 Floats = NDArray[np.float64]
+
+RULE_WORDS: Final[dict[str, str]] = {
+    "f1": mark("f1"),
+    "youden": mark("youden"),
+    "sensitivity": mark("sensitivity"),
+    "default": mark("default"),
+}
+"""Rule → what it is called, a message."""
 
 DEFAULT_THRESHOLD: Final = 0.5
 _CHUNK: Final = 1 << 20  # weights handled at once

@@ -45,7 +45,8 @@ def states(counts: pd.DataFrame, *, percent: bool) -> go.Figure:
             customdata=np.column_stack([counts.index.map(tr), counts[state], shares[state]]),
             hovertemplate=(
                 f"%{{customdata[0]}}, {tr(state)}: "
-                f"{tr('%{customdata[1]:,} films (%{customdata[2]:.1f} %)')}<extra></extra>"
+                + tr("%{customdata[1]:,} films (%{customdata[2]:.1f} %)")
+                + "<extra></extra>"
             ),
         )
         for state, (colour, hatch) in _STATES.items()

@@ -93,7 +93,9 @@ def patients(statistics: Statistics) -> None:
         st.subheader(tr("Sex, view and projection"))
         chart(population.amounts(statistics.sexes), "dataset-sexes")
         views = {
-            f"{tr(view)}, {tr('no projection') if projection == 'blank' else tr(projection)}": films
+            tr("{view}, no projection", view=tr(view))
+            if projection == "blank"
+            else f"{tr(view)}, {tr(projection)}": films
             for view, projections in statistics.projections_by_view.items()
             for projection, films in projections.items()
         }

@@ -38,10 +38,10 @@ def confusion_html(counts: Counts) -> str:
             shade = round(50 * films / whole) if whole else 0
             body += f'<td style="--shade:{shade}%"><b>{number(films, ",")}</b><br>{kind}</td>'
         body += "</tr>"
-    return (
-        f'{_STYLE}<table class="cx-counts"><tr><td></td><th scope="col">{tr("called positive")}</th>'
-        f'<th scope="col">{tr("called negative")}</th></tr>{body}</table>'
+    called = "".join(
+        f'<th scope="col">{head}</th>' for head in (tr("called positive"), tr("called negative"))
     )
+    return f'{_STYLE}<table class="cx-counts"><tr><td></td>{called}</tr>{body}</table>'
 
 
 def picture_html(svg: str, words: str) -> str:

@@ -88,7 +88,7 @@ def _browse(bundle: Bundle, data: Path, films: pd.DataFrame) -> None:
     name = right.selectbox(
         tr("Film ({hits} hits among {films})", hits=int(rows["hit"].sum()), films=len(rows)),
         list(records),
-        format_func=lambda film: f"{tr('hit') if records[film]['hit'] else tr('miss')} · {_short(film)}",
+        format_func=lambda film: (tr("hit") if records[film]["hit"] else tr("miss")) + f" · {_short(film)}",
         key=FILM_KEY,
     )
     with guard():  # here, as an error does not leave a fragment

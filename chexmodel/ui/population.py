@@ -8,10 +8,14 @@ import plotly.graph_objects as go
 
 from chexmodel import canvas
 from chexmodel.aggregates import AND_MORE
+from chexmodel.grouping import NOT_STATED
 from chexmodel.language import mark, number, tr, trn
 from chexmodel.retelling import retold
 from chexmodel.statistics import Ages, PerPatient
 from chexmodel.ui.charts import ROW, short
+
+_VALUES: Final = {"blank": NOT_STATED, "Unknown": mark("Unknown")}
+"""Values of a column that are called otherwise, or that only some tables have."""
 
 FEWEST: Final = 20
 """Films that an age band needs for a share of them to be shown."""
@@ -65,7 +69,8 @@ def per_patient(films: PerPatient, studies: PerPatient) -> go.Figure:
                 y=list(bins.values()),
                 customdata=[_percent(count, total) for count in bins.values()],
                 marker=canvas.hatched(canvas.look(i).colour, canvas.look(i).hatch),
-                hovertemplate=f"%{{x}} {tr(name)}: {tr('%{y:,} patients (%{customdata})')}<extra></extra>",
+                hovertemplate=tr("%{{x}} {kind}: %{{y:,}} patients (%{{customdata}})", kind=tr(name))
+                + "<extra></extra>",
             )
         )
     figure = canvas.figure(bars, height=340, barmode="group")
@@ -83,7 +88,7 @@ def age_bars(ages: Ages) -> go.Figure:
             x=list(map(tr, names)),
             y=films[:used],
             marker=canvas.hatched(canvas.look(i).colour, canvas.look(i).hatch),
-            hovertemplate=f"{_blank(sex)}, {tr('%{x} years: %{y:,} films')}<extra></extra>",
+            hovertemplate=tr("{sex}, %{{x}} years: %{{y:,}} films", sex=_blank(sex)) + "<extra></extra>",
         )
         for i, (sex, films) in enumerate(ages.films.items())
     ]
@@ -147,7 +152,7 @@ def positives_by_view(positives: Mapping[str, Mapping[str, int]], films: Mapping
 
 
 def _blank(name: str) -> str:
-    return tr("not stated") if name == "blank" else tr(name)
+    return tr(_VALUES.get(name, name))
 
 
 def _percent(part: int, whole: int) -> str:
