@@ -12,6 +12,7 @@ from chexmodel.ui.components import guard, image_format
 from chexmodel.ui.loading import Loaded
 
 SOURCE_KEY: Final = "dataset-source"
+MAX_UPLOAD: Final = 50  # MB: a table is read into memory as a whole
 UPLOAD_KEY: Final = "dataset-upload"
 SHIPPED: Final = "CheXpert"
 OWN: Final = mark("A CSV of mine")
@@ -42,10 +43,10 @@ def _load(source: str) -> Loaded | None:
     data = loading.folder()
     if source == FOLDER and data is not None:
         return loading.of_folder(data)
-    limit = st.get_option("server.maxUploadSize")
     upload = st.file_uploader(
-        tr("A table in CheXpert's layout: CSV, also .csv.gz, up to {limit} MB", limit=limit),
+        tr("A table in CheXpert's layout: CSV, also .csv.gz, up to {limit} MB", limit=MAX_UPLOAD),
         key=UPLOAD_KEY,
+        max_upload_size=MAX_UPLOAD,
         type=["csv", "gz"],
         help=tr("It is read in memory, for your session alone, and not written to the server's disk."),
     )
