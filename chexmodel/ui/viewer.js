@@ -115,8 +115,8 @@ class Viewer {
         this.button(words.fit, () => this.set({ zoom: 1 })),
         this.button("1:1", () => this.zoomTo(1 / this.fitScale()), { label: words.actual }),
       ),
-      el("span", { class: "group" }, this.level.node, this.width.node, this.windowing),
-      el("span", { class: "group" }, this.inverted, this.button(words.reset, () => this.reset())),
+      el("span", { class: "group" }, this.level.node, this.width.node),
+      el("span", { class: "group" }, this.windowing, this.inverted, this.button(words.reset, () => this.reset())),
     );
   }
 
