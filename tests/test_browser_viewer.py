@@ -172,10 +172,9 @@ def test_contours_lie_where_the_map_crosses_its_levels(page: "playwright.Page") 
         above = share > value
         crossed[:-1] |= above[:-1] != above[1:]
         crossed[:, :-1] |= above[:, :-1] != above[:, 1:]
-    # Lines are at most 4.5 px wide with their rim, and a pixel is on one side of a crossing.
-    assert distance_transform_edt(~crossed)[lined].max() < 4
-    missed = distance_transform_edt(~lined)[crossed] >= 4
-    assert missed.mean() < 0.02  # the tip of a wedge narrower than a step
+    # Lines are at most 4.5 px wide with their rim; the tip of a narrow wedge is lost to pixels or tracing.
+    for one, other in ((lined, crossed), (crossed, lined)):
+        assert (distance_transform_edt(~other)[one] < 4).mean() > 0.98
     assert "25 %" in page.locator(".legends").inner_text()
 
 
