@@ -338,6 +338,7 @@ def test_fingers_on_a_phone(browser: "playwright.Browser", viewing: str, picture
     figures = page.locator(".stage figure:not([hidden])")
     boxes = [figures.nth(k).bounding_box() for k in range(2)]
     assert boxes[1]["y"] >= boxes[0]["y"] + boxes[0]["height"]  # one below the other
+    assert 0 <= boxes[1]["y"] <= 900 - boxes[1]["height"]  # and the map in sight, though the list is not
     assert not too_wide(page)
     page.screenshot(path=str(pictures / "viewer-phone.png"))
     context.close()

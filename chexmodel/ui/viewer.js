@@ -167,6 +167,8 @@ class Viewer {
     const button = this.list?.buttons.get(name);
     if (button?.closest("details")) this.list.folded.open = true;
     button?.scrollIntoView({ block: "nearest" });
+    // On a phone the list lies below the films: what was asked for has to come into sight.
+    this.figures.find(({ mapped, node }) => mapped && !node.hidden)?.node.scrollIntoView({ block: "nearest" });
     return this.say(this.described(this.panes[0], name));
   }
 
