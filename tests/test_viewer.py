@@ -74,6 +74,7 @@ def test_the_signed_scale_is_symmetric_and_absent_where_nothing_speaks_against(
     assert first["ticks"]["heat"] == ["0", "1", "2"]
     assert first["ticks"]["contour"] == ["0.5 (25 %)", "1 (50 %)", "1.5 (75 %)"]
     assert second["extent"] == 0.0
+    assert viewers._tick(123.4) == "123"
     assert second["digest"] == first["digest"]
 
 

@@ -115,8 +115,8 @@ class Viewer {
         this.button(words.fit, () => this.set({ zoom: 1 })),
         this.button("1:1", () => this.zoomTo(1 / this.fitScale()), { label: words.actual }),
       ),
-      el("span", { class: "group" }, this.level.node, this.width.node, this.windowing),
-      el("span", { class: "group" }, this.inverted, this.button(words.reset, () => this.reset())),
+      el("span", { class: "group" }, this.level.node, this.width.node),
+      el("span", { class: "group" }, this.windowing, this.inverted, this.button(words.reset, () => this.reset())),
     );
   }
 
@@ -167,6 +167,8 @@ class Viewer {
     const button = this.list?.buttons.get(name);
     if (button?.closest("details")) this.list.folded.open = true;
     button?.scrollIntoView({ block: "nearest" });
+    // On a phone the list lies below the films: what was asked for has to come into sight.
+    this.figures.find(({ mapped, node }) => mapped && !node.hidden)?.node.scrollIntoView({ block: "nearest" });
     return this.say(this.described(this.panes[0], name));
   }
 

@@ -79,17 +79,20 @@ def _sheet(pane: Pane) -> payload.Sheet:
 
 
 def _ticks(scale: float, extent: float) -> dict[str, list[str]]:
-    def signed(value: float) -> str:
-        return number(value, "+.2g").replace("-", "−") if value else number(0, ".0f")
-
     return {
-        "heat": [number(share * scale, ".2g") for share in (0, 0.5, 1)],
+        "heat": [_tick(share * scale) for share in (0, 0.5, 1)],
         "contour": [
-            tr("{value} ({percent} %)", value=number(percent / 100 * scale, ".2g"), percent=percent)
+            tr("{value} ({percent} %)", value=_tick(percent / 100 * scale), percent=percent)
             for percent in (25, 50, 75)
         ],
-        "signed": [signed(share * extent) for share in (-1, -0.5, 0, 0.5, 1)],
+        "signed": [_tick(share * extent, sign="+") for share in (-1, -0.5, 0, 0.5, 1)],
     }
+
+
+def _tick(value: float, sign: str = "") -> str:
+    """Two significant digits, and never as a power of ten."""
+    spec = ".0f" if abs(value) >= 10 else ".2g"
+    return number(value, (sign if value else "") + spec).replace("-", "−")
 
 
 def _row(finding: Finding) -> dict[str, object]:

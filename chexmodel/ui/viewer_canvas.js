@@ -14,7 +14,9 @@ function paintFigure({ pane, mapped, canvas, scratch }, state, colours) {
   const size = { width: Math.round(canvas.clientWidth * ratio), height: Math.round(canvas.clientHeight * ratio) };
   if (!size.width || !size.height) return;
   if (canvas.width !== size.width || canvas.height !== size.height) Object.assign(canvas, size);
-  const { scale, left, top } = placed(state, pane, canvas);
+  const exact = placed(state, pane, canvas);
+  // Whole pixels: at 1:1 a film pixel is a screen pixel, not a blur of two.
+  const { scale, left, top } = { scale: exact.scale, left: Math.round(exact.left), top: Math.round(exact.top) };
   const halving = Math.min(pane.levels.length - 1, Math.max(0, Math.floor(Math.log2(1 / scale))));
   const level = pane.levels[halving];
   const step = 2 ** halving;

@@ -43,8 +43,8 @@ function findingsList(panes, words, choose) {
   const findingRow = (finding, others, mapped) => {
     const mark = MARKS[finding.state];
     const parts = [
-      el("span", { class: "name" }, mark && el("span", { "aria-hidden": "true", class: "mark" }, `${mark} `), finding.name),
-      el("span", { class: "side" }, [finding.said, finding.side].filter(Boolean).join(" · ")),
+      el("span", { class: "name" }, mark && el("span", { "aria-hidden": "true" }, `${mark} `), finding.said || finding.name),
+      el("span", {}, finding.side),
       finding.score === null ? "" : bar(finding),
       ...[finding.operating, ...finding.remarks, ...others].filter(Boolean).map((text) => el("small", {}, text)),
     ];

@@ -64,8 +64,7 @@ function placed(view, film, canvas) {
   const scale = fitting(film, canvas) * view.zoom;
   const along = (share, size, room) => {
     const half = Math.min(0.5, room / (2 * size * scale)); // the film never leaves an edge of the canvas bare
-    // Whole pixels: at 1:1 a film pixel is a screen pixel, not a blur of two.
-    return Math.round(room / 2 - Math.min(1 - half, Math.max(half, share)) * size * scale);
+    return room / 2 - Math.min(1 - half, Math.max(half, share)) * size * scale;
   };
   return { scale, left: along(view.x, film.width, canvas.width), top: along(view.y, film.height, canvas.height) };
 }
@@ -158,7 +157,8 @@ function layHeat(target, step, part, { map, film, low, high, colours, alpha }) {
   }
 }
 
-const LINED = 192; // cells of the grid on which iso-lines are traced
+/** Steps per cell of a map in which iso-lines are traced: even, so that the cells' middles, its peaks, are met. */
+const stepsPerCell = (cells) => 2 * Math.ceil(96 / cells);
 
 /**
  * Trace where a map crosses a value (marching squares on a fine bilinear grid).
@@ -166,9 +166,13 @@ const LINED = 192; // cells of the grid on which iso-lines are traced
  */
 function isoLines(map, film, value) {
   const { side, top, left } = square(film);
-  const step = side / LINED;
-  const rows = cellsAlong(-top - step / 2, step, LINED + 1, top, side, map.rows);
-  const columns = cellsAlong(-left - step / 2, step, LINED + 1, left, side, map.columns);
+  const axis = (cells) => {
+    const count = cells * stepsPerCell(cells);
+    const step = side / count;
+    return { count, step, ...cellsAlong(-step / 2, step, count + 1, 0, side, cells) };
+  };
+  const rows = axis(map.rows);
+  const columns = axis(map.columns);
   const at = (r, c) => map.values[Math.min(r, map.rows - 1) * map.columns + Math.min(c, map.columns - 1)];
   const grid = Array.from(rows.lower, (r, j) =>
     Float32Array.from(columns.lower, (c, i) => {
@@ -178,8 +182,8 @@ function isoLines(map, film, value) {
     }),
   );
   const segments = [];
-  for (let j = 0; j < LINED; j++) {
-    for (let i = 0; i < LINED; i++) {
+  for (let j = 0; j < rows.count; j++) {
+    for (let i = 0; i < columns.count; i++) {
       const corners = [
         [i, j, grid[j][i]],
         [i + 1, j, grid[j][i + 1]],
@@ -190,7 +194,7 @@ function isoLines(map, film, value) {
         const [nextX, nextY, b] = corners[(k + 1) % 4];
         if (a > 0 === b > 0) return [];
         const share = a / (a - b);
-        return [(x + (nextX - x) * share) * step - left, (y + (nextY - y) * share) * step - top];
+        return [(x + (nextX - x) * share) * columns.step - left, (y + (nextY - y) * share) * rows.step - top];
       });
       segments.push(...crossings); // two crossings are a segment; a saddle's four are two
     }
