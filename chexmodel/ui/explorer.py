@@ -49,6 +49,7 @@ def section(bundle: Bundle, evaluation: Evaluation, split: str) -> None:
         tr("Compare with"),
         [other for other in scored if other != name],
         max_selections=canvas.MAX_SERIES - 1,
+        placeholder=tr("Choose options"),
         format_func=tr,
     )
     chosen = [scored[name], *(scored[other] for other in others)]

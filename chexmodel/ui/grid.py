@@ -66,4 +66,6 @@ def _english(spec: str) -> dict[str, Any]:
 
 
 def _written(spec: str) -> Any:
+    if spec == ",":  # as Streamlit's "localized": decimals where there are any
+        return lambda value: number(value, ",.0f" if value == round(value) else ",.1f")
     return lambda value: number(value, spec)

@@ -32,6 +32,8 @@ def page() -> None:
         bundle = active_bundle()
         sections = _sections(bundle)
         st.subheader(bundle.manifest.name)
+        if current() != "en":
+            st.caption(tr("The card comes with the model, and is written in English."))
         st.markdown(re.sub(r"^# .*\n*", "", sections.pop("", "")))
         st.warning(tr(NOTICE), icon=":material/warning:")
         for title in _FIRST:
@@ -43,8 +45,6 @@ def page() -> None:
         _calibration(bundle)
         if sections:
             st.subheader(tr("The rest of the card"))
-        if current() != "en":
-            st.caption(tr("The card comes with the model, and is written in English."))
         for title, text in sections.items():
             # Long tables wait behind a click: the Evaluation page shows the same figures better.
             with st.expander(tr(title), expanded=text.count("\n") < 12):

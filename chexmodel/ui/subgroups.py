@@ -70,6 +70,7 @@ def _explore(found: Subgroups, name: str) -> None:
         tr("Observations of the chart"),
         some,
         format_func=tr,
+        placeholder=tr("Choose options"),
         default=(compared or some)[:_FIRST_SHOWN],
         key=f"{OBSERVATIONS_KEY} {name} {column.name} {metric}",
     )

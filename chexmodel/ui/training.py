@@ -37,7 +37,12 @@ def page() -> None:
     active = Path(st.session_state.get(MODEL_KEY, ""))
     default = [label for label, path in runs.items() if path == active] or list(runs)[:1]
     chosen = st.multiselect(
-        tr("Runs"), list(runs), default=default, key=RUNS_KEY, max_selections=canvas.MAX_SERIES
+        tr("Runs"),
+        list(runs),
+        default=default,
+        key=RUNS_KEY,
+        max_selections=canvas.MAX_SERIES,
+        placeholder=tr("Choose options"),
     )
     histories, configurations = {}, {}
     for label in chosen:
