@@ -47,7 +47,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
             tr("Prior score"): [number(value) for value in table["prior"]],
             tr("Current score"): [number(value) for value in table["current"]],
             tr("Change"): [number(value, "+.2f") for value in table["change"]],
-            tr("Prior film is"): [tr(words) for words in table["prior_decision"]],
-            tr("Current film is"): [tr(words) for words in table["current_decision"]],
+            tr("Decision, prior film"): [tr(words) for words in table["prior_decision"]],
+            tr("Decision, current film"): [tr(words) for words in table["current_decision"]],
         }
     )

@@ -125,7 +125,10 @@ def _check_compressed(header: Dataset, frame: int) -> None:
         get_decoder(syntax)
     except NotImplementedError as error:
         raise ImageError(
-            tr("Pixels coded as {syntax} are not read here: export it uncompressed.", syntax=syntax.name)
+            tr(
+                "Pixels coded as {syntax} are not read here: export the film uncompressed.",
+                syntax=syntax.name,
+            )
         ) from error
     if not syntax.is_encapsulated:
         return

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 from chexmodel.errors import ImageError
 from chexmodel.film import MAX_BYTES
 from chexmodel.labels import NO_FINDING
-from chexmodel.language import tr
+from chexmodel.language import mark, tr
 
 _BASE: Final = (
     "https://raw.githubusercontent.com/mlmed/dl-web-xray/6d46e5dfdc033715dc9b19a2600c79309a8c8400/examples/"
@@ -34,7 +34,7 @@ class Example:
 EXAMPLES: Final[tuple[Example, ...]] = (
     Example(
         "00000001_000-Cardiomegaly.png",
-        "Cardiomegaly",
+        mark("Cardiomegaly"),
         "54637429eef039060cf9feb4a07042d4986a71042b41cd1c833befd26cabe9bd",
     ),
     Example(
@@ -44,7 +44,7 @@ EXAMPLES: Final[tuple[Example, ...]] = (
     ),
     Example(
         "00000001_002-Cardiomegaly-Effusion.png",
-        "Cardiomegaly, Effusion",
+        mark("Cardiomegaly, Effusion"),
         "ff2f2da7867f237c4ed0df9337a9325d77d74bb47b18479e734b92991cdd3fa5",
     ),
 )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from chexmodel.errors import ImageError
-from chexmodel.language import tr
+from chexmodel.language import mark, tr
 
 MAX_BYTES: Final = 50 * 1024 * 1024
 """Largest file that is looked at, in bytes."""
@@ -25,6 +25,8 @@ Grey = NDArray[np.uint8] | Pixels
 """Grey values as a file holds them: 0 to 255, or deeper ones brought to [0, 1]; brighter = denser."""
 
 View = Literal["AP", "PA", "LATERAL"]
+VIEWS: Final[dict[View, str]] = {"AP": mark("AP"), "PA": mark("PA"), "LATERAL": mark("lateral")}
+"""What each view is called."""
 FileType = Literal["PNG", "JPEG", "TIFF", "DICOM"]
 
 

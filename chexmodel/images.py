@@ -61,7 +61,7 @@ def _read(source: Source, frame: int) -> Film:
         try:
             return _read_bytes(_load(source), frame)
         except ImageError as error:
-            raise ImageError(f"{source}: {error}") from error
+            raise ImageError(tr("{source}: {error}", source=source, error=error)) from error
     if frame:
         raise _no_frame(frame)
     if isinstance(source, np.ndarray):

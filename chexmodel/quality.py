@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chexmodel.film import Film, Header, View
-from chexmodel.language import tr
+from chexmodel.language import tr, trn
 
 # The limits lie outside of all 848 films of ../shared/data (train.csv 622, valid.csv 156, external 70): each
 # check of pixels speaks on 0 of them, which bounds its rate of false alarms below 0.4 % only. Films spoilt on
@@ -83,9 +83,10 @@ def _child(film: Film) -> str | None:
     age = film.audit.age_years
     if age is None or age >= _ADULT:
         return None
-    return tr(
-        "the header says an age of {age} years: scores and thresholds were measured mostly or only on adults",
-        age=age,
+    return trn(
+        "the header says an age of {n} year: scores and thresholds were measured mostly or only on adults",
+        "the header says an age of {n} years: scores and thresholds were measured mostly or only on adults",
+        age,
     )
 
 

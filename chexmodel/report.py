@@ -6,7 +6,8 @@ from typing import Final
 
 from chexmodel.bundle import Bundle
 from chexmodel.errors import ChexError
-from chexmodel.language import mark, tr
+from chexmodel.film import VIEWS
+from chexmodel.language import mark, tr, trn
 from chexmodel.predictor import Prediction
 from chexmodel.report_rows import Row, rows
 from chexmodel.verdicts import Word
@@ -64,7 +65,7 @@ class Report:
                     tr(
                         "There is no observation “{name}”: choose one of {names}.",
                         name=observation,
-                        names=", ".join(self.prediction.observations),
+                        names=", ".join(map(tr, self.prediction.observations)),
                     )
                 )
 
@@ -116,10 +117,10 @@ def audit_facts(report: Report) -> dict[str, str]:
         tr("Photometric interpretation"): audit.photometric,
         tr("Transfer syntax"): audit.transfer_syntax,
         tr("Window"): audit.window,
-        tr("View"): audit.view,
+        tr("View"): tr(VIEWS[audit.view]) if audit.view else None,
     }
     if report.name and audit.age_years is not None:
-        facts[tr("Patient's age")] = tr("{years} years", years=audit.age_years)
+        facts[tr("Patient's age")] = trn("{n} year", "{n} years", audit.age_years)
     return {label: value or "—" for label, value in facts.items()}
 
 
@@ -138,8 +139,8 @@ def model_facts(bundle: Bundle) -> dict[str, str]:
         tr("Network"): tr("{backbone}, {n} members", backbone=manifest.backbone, n=manifest.members)
         if manifest.members > 1
         else manifest.backbone,
-        tr("Trained"): manifest.created[:10],
-        tr("Trained by version"): manifest.code_version,
+        tr("Training date"): manifest.created[:10],
+        tr("Version at training"): manifest.code_version,
         tr("Weights (SHA-256)"): manifest.weights_sha256,
-        tr("Read by version"): __version__,
+        tr("Version at reading"): __version__,
     }

@@ -103,7 +103,7 @@ def _scale(bar: Image.Image, draw: ImageDraw.ImageDraw, top: float, *, at: int, 
 def _wrapped(words: str, size: int, width: int, bold: bool) -> list[str]:
     """Break words into lines of at most `width` px."""
     lines = [""]
-    for word in words.split():
+    for word in words.split(" "):  # a no-break space is not to be broken
         longer = f"{lines[-1]} {word}".strip()
         if lines[-1] and _font(size, bold).getlength(longer) > width:
             lines.append(word)

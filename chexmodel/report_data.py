@@ -58,7 +58,7 @@ def document(report: Report) -> ReadingOut:
             read_by_version=__version__,
         ),
         film=FilmOut(
-            **audit.model_dump(exclude={"age_years", "actions", "warnings"}),
+            **audit.model_dump(include=FilmOut.model_fields.keys() - {"actions"}),
             actions=list(audit_actions(report)),
         ),
         gate=None if gate is None else GateOut(accepted=gate.accepted, reason=gate.reason),

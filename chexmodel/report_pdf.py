@@ -131,7 +131,7 @@ def _untrained(rows: Sequence[Row]) -> str:
         for row in rows
         if row.not_trained is not None
     ]
-    return tr("Not trained in this model: {names}.", names="; ".join(listed))
+    return tr("Not trained in this model: {names}.", names=" · ".join(listed))
 
 
 def _legend(rows: Sequence[Row]) -> list[str]:
@@ -155,8 +155,8 @@ def _legend(rows: Sequence[Row]) -> list[str]:
     if any(point.scarce for point in points):
         said.append(
             tr(
-                "†: fewer than {n} films with or without the finding: the interval understates how little is "
-                "known.",
+                "†: fewer than {n} films with the finding, or fewer than {n} without it: the interval "
+                "understates how little is known.",
                 n=SCARCE,
             )
         )

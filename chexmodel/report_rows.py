@@ -10,6 +10,7 @@ from chexmodel.evaluation_tables import SCARCE
 from chexmodel.language import mark, number, tr
 from chexmodel.position import peak, position
 from chexmodel.predictor import Prediction
+from chexmodel.reasons import NOT_TRAINED, told
 from chexmodel.scores import UNKNOWN, Estimate, ObservationScore
 from chexmodel.thresholds import Threshold
 from chexmodel.verdicts import Verdict, Word
@@ -142,7 +143,8 @@ def rows(prediction: Prediction, bundle: Bundle, word: Word) -> tuple[Row, ...]:
     found = []
     for k, observation in enumerate(prediction.observations):
         point = bundle.thresholds[k]
-        reason = prediction.not_trained.get(observation)
+        untrained = prediction.not_trained.get(observation)
+        reason = None if untrained is None else told(untrained)
         low, high = prediction.bands[k].tolist()
         found.append(
             Row(
@@ -155,7 +157,7 @@ def rows(prediction: Prediction, bundle: Bundle, word: Word) -> tuple[Row, ...]:
                 decision=_decision(prediction, k),
                 point=_point(point, scores.get(observation), trained=reason is None),
                 rule=point.rule,
-                default=point.reason if point.rule == "default" else None,
+                default=told(point.reason) if point.rule == "default" else None,
                 calibration=bundle.calibrations[k].method,
                 uncalibrated=_uncalibrated(bundle.calibrations[k]),
                 peak=peak(prediction.heatmaps[k], prediction.film.shape),
@@ -203,7 +205,7 @@ def _decision(prediction: Prediction, k: int) -> Decision:
 
 
 def _uncalibrated(calibration: Calibration) -> str | None:
-    return calibration.reason or "" if calibration.method == "none" else None
+    return told(calibration.reason) if calibration.method == "none" else None
 
 
 def _test_scores(bundle: Bundle) -> dict[str, ObservationScore]:
@@ -219,7 +221,7 @@ def _test_scores(bundle: Bundle) -> dict[str, ObservationScore]:
 def _point(fitted: Threshold, tested: ObservationScore | None, *, trained: bool) -> OperatingPoint:
     """Take the test films where they were judged at this very threshold, else the films of its fit."""
     if not trained:
-        return OperatingPoint("none", "", 0, 0, UNKNOWN, UNKNOWN, "not trained in this model")
+        return OperatingPoint("none", "", 0, 0, UNKNOWN, UNKNOWN, tr(NOT_TRAINED))
     if tested is not None and math.isclose(tested.threshold, fitted.value, abs_tol=1e-9):
         return OperatingPoint(
             films="test",
@@ -228,10 +230,10 @@ def _point(fitted: Threshold, tested: ObservationScore | None, *, trained: bool)
             negatives=tested.negatives,
             sensitivity=tested.recall,
             specificity=tested.specificity,
-            undefined=tested.undefined or "",
+            undefined=told(tested.undefined),
         )
     if math.isnan(fitted.sensitivity.value) and math.isnan(fitted.specificity.value):
-        reason = fitted.reason or "measured neither on test films nor on those of the fit"
+        reason = told(fitted.reason) or tr("measured neither on test films nor on those of the fit")
         return OperatingPoint("none", "", 0, 0, UNKNOWN, UNKNOWN, reason)
     return OperatingPoint(
         films="fit",

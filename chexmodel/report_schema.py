@@ -100,6 +100,8 @@ class FilmOut(_Part):
     width: int = Field(description="pixels, as decoded")
     height: int
     bits: int = Field(description="stored per sample")
+    frame: int = Field(description="which picture of the file, from 1")
+    frames: int = Field(description="how many the file holds")
     photometric: str
     window: str | None
     view: str | None

@@ -40,7 +40,9 @@ class Verdict(BaseModel):
     def words(self) -> str:
         """Say it in the language in use, without the comment."""
         said = tr(ANSWERS[self.answer])
-        return said if self.presence is None else f"{said}: {tr(PRESENCES[self.presence])}"
+        if self.presence is None:
+            return said
+        return tr("{answer}: {presence}", answer=said, presence=tr(PRESENCES[self.presence]))
 
 
 class Word(BaseModel):

@@ -54,10 +54,13 @@ def started(runs: Path, script: Path = ROOT / "app.py") -> Iterator[str]:
 
 
 @contextmanager
-def session(browser: "Browser", width: int, scheme: str = "light") -> Iterator["Page"]:
+def session(browser: "Browser", width: int, scheme: str = "light", locale: str = "en-US") -> Iterator["Page"]:
     """Open a page in a fresh session."""
     context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        locale=locale,
+        accept_downloads=True,
     )
     opened = context.new_page()
     opened.set_default_timeout(WAIT)

@@ -21,7 +21,7 @@ _WIDE: Final = {
 _KEPT: Final = re.compile(r"\{\{?[^{}]*\}\}?|`[^`]*`|<[^<>]*>")
 """Of a message: fields, commands, tags."""
 _NO_TEXT: Final = re.compile(
-    r"`[^`]*`|<style>.*?</style>|<[^<>]*>|%\{[^}]*\}|:material/\w+:|&\w+;", re.DOTALL
+    r"data:image/\S+|`[^`]*`|<style>.*?</style>|<[^<>]*>|%\{[^}]*\}|:material/\w+:|&\w+;", re.DOTALL
 )
 _ATTRIBUTES: Final = re.compile(r'(?:alt|aria-label|title)="([^"]*)"')
 _WORD: Final = re.compile(r"[A-Za-z]{2,}")

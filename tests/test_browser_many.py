@@ -131,7 +131,7 @@ def test_twenty_films_are_read_cancelled_resumed_opened_and_taken_along(
         button(page, "Open this film").click()
         page.get_by_text("opened: film11.png").wait_for()
 
-        page.get_by_role("combobox", name="Overlays of").click()
+        page.get_by_role("combobox", name="Observation of the overlays").click()
         page.get_by_role("option", name="Edema").click()
         settled(page)
         button(page, "Make the overlays").click()

@@ -84,11 +84,12 @@ def test_a_small_threshold_keeps_a_third_decimal(predictor: Predictor, predictio
     k = OBSERVATIONS.index(CALLED)
     points = list(predictor.bundle.thresholds)
     points[k] = points[k].model_copy(update={"value": 0.041})
-    scores = prediction.probabilities.copy()
-    scores[k] = 0.039
+    scores, cuts = prediction.probabilities.copy(), prediction.thresholds.copy()
+    scores[k], cuts[k] = 0.039, 0.041
     read = dataclasses.replace(
         prediction,
         probabilities=scores,
+        thresholds=cuts,
         bands=np.full((14, 2), np.nan),
         decisions=tuple(False if decision is not None else None for decision in prediction.decisions),
     )
@@ -103,10 +104,10 @@ def test_the_operating_point_is_that_of_the_test_films(predictor: Predictor, pre
     assert said == (
         f"Sensitivity {recall.value:.2f} ({recall.low:.2f}–{recall.high:.2f}), specificity "
         f"{specificity.value:.2f} ({specificity.low:.2f}–{specificity.high:.2f}); test films: "
-        f"{judged.positives} with it, {judged.negatives} without."
+        f"{judged.positives} with the finding, {judged.negatives} without."
     )
     rare = row(findings(prediction, predictor.bundle), RARE)
-    assert rare.operating.startswith("Sensitivity and specificity undefined: 0 test films with it, ")
+    assert rare.operating.startswith("Sensitivity and specificity undefined: 0 test films with the finding, ")
     assert any("default" in remark for remark in rare.remarks)
     assert any("Uncalibrated" in remark for remark in rare.remarks)
 
@@ -130,7 +131,7 @@ def test_else_the_films_of_the_fit_are_named(
     said = row(findings(prediction, bundle), CALLED).operating
     assert said.startswith(f"Sensitivity {point.sensitivity.value:.2f} (")
     assert "on the films that set the threshold, which flatters it" in said
-    assert said.endswith(f"{point.positives} with it, {point.negatives} without.")
+    assert said.endswith(f"{point.positives} with the finding, {point.negatives} without.")
 
 
 def test_a_default_that_nobody_judged_has_no_figure(

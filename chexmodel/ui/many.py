@@ -204,7 +204,7 @@ def _downloads(predictor: Predictor, done: list[Result], refused: Sequence[Refus
         width="stretch",
     )
     finding = left.selectbox(
-        tr("Overlays of"),
+        tr("Observation of the overlays"),
         [None, *_trained(predictor)],
         format_func=lambda name: tr("findings at or above threshold") if name is None else tr(name),
         help=tr("At most {side} px a side; only of films that were read.", side=OVERLAY_SIDE),

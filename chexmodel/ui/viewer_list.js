@@ -36,7 +36,7 @@ function findingsList(panes, words, choose) {
       .map((finding) => {
         const others = panes.slice(1).flatMap((pane) => {
           const other = pane.findings.find((row) => row.observation === finding.observation);
-          return other?.said ? [`${pane.title}: ${other.said}, ${other.side}`] : [];
+          return other?.said ? [fill(words.beside, { title: pane.title, said: other.said, side: other.side })] : [];
         });
         return el("li", {}, findingRow(finding, others, panes[0].maps.has(finding.observation)));
       });

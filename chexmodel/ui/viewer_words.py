@@ -39,7 +39,8 @@ def _tools() -> dict[str, object]:
         "help": tr("Keys and gestures"),
         "helpNote": tr(
             "The keys work while the focus is in the viewer. On the film: wheel or two fingers zoom; "
-            "dragging moves a zoomed film, and with the right button its window. Two films move together."
+            "dragging moves a zoomed film; dragging with the right button changes the window. Two films "
+            "move together."
         ),
     }
 
@@ -60,6 +61,7 @@ def _reading() -> dict[str, object]:
         ),
         "choose": tr("Choose a finding to see where its score came from."),
         "caption": tr("Where the score for {name} came from, not an outline of disease."),
+        "beside": tr("{title}: {said}, {side}"),
         "strongest": tr("Strongest evidence: {where}."),
         "nothing": tr("Nothing in the film speaks for it: the map is nowhere positive."),
         "mapOff": tr("Map off."),
