@@ -1,4 +1,4 @@
-"""Tables of a page: headings and words in the language in use, numbers as it writes them; files in English."""
+"""Tables of a page: headings, words and numbers in the language in use; files in English."""
 
 import json
 from typing import Any
