@@ -15,6 +15,7 @@ from chexmodel.bundle import Bundle
 from chexmodel.errors import BundleError, ChexError
 from chexmodel.language import mark, tr
 from chexmodel.predictor import Predictor
+from chexmodel.retelling import retold
 from chexmodel.ui.grid import grid
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -25,6 +26,7 @@ FORMAT_KEY: Final = "image-format"
 """Session key of the format in which charts are saved, one of `canvas.ImageFormat`."""
 _FORMATS: Final[tuple[canvas.ImageFormat, ...]] = ("svg", "png")
 
+_SHIPPED: Final = mark("{name} (shipped)")
 NOTICE: Final = mark(
     "For research and teaching. Not a medical device: never the basis of a decision about a patient."
 )
@@ -45,11 +47,16 @@ def bundle_choices() -> list[Path]:
 
 
 def bundle_name(path: Path) -> str:
-    """What a bundle is called in the app: the shipped ones are marked."""
+    """What tells a bundle from others, in English, whatever the language: the shipped ones are marked."""
     if path.parent == MODELS:
-        return tr("{name} (shipped)", name=path.name)
+        return _SHIPPED.format(name=path.name)
     below = path.relative_to(runs_directory()) if path.is_relative_to(runs_directory()) else path.name
     return f"runs/{below}"
+
+
+def bundle_title(name: str) -> str:
+    """Say a bundle's name in the language in use."""
+    return retold(name, [_SHIPPED])
 
 
 def choose_model() -> None:
@@ -66,7 +73,7 @@ def choose_model() -> None:
         tr("Model"),
         choices,
         index=choices.index(chosen) if chosen else 0,
-        format_func=lambda path: bundle_name(Path(path)),
+        format_func=lambda path: bundle_title(bundle_name(Path(path))),
         help=tr("Shipped models, and runs under runs/."),
     )
 

@@ -61,3 +61,7 @@ def choose_language() -> None:
 def _switch() -> None:
     st.session_state[LANGUAGE_KEY] = st.session_state[SWITCH_KEY]
     st.query_params[PARAMETER] = st.session_state[SWITCH_KEY]
+    # The browser keeps the chosen options as it showed them: it is told them anew, in the other language.
+    for key, value in st.session_state.items():
+        if isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) for v in value)):
+            st.session_state[key] = value

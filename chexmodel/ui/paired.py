@@ -19,7 +19,7 @@ from chexmodel.comparison_tables import (
 from chexmodel.language import tr
 from chexmodel.metrics import Evaluation
 from chexmodel.runs import fingerprint
-from chexmodel.ui.components import bundle_choices, bundle_name, chart, table
+from chexmodel.ui.components import bundle_choices, bundle_name, bundle_title, chart, table
 from chexmodel.ui.differences import compared, finished
 
 OTHER_KEY: Final = "evaluation-other"
@@ -41,24 +41,28 @@ def section(bundle: Bundle, evaluation: Evaluation, split: str) -> None:  # noqa
             )
         )
         return
-    other = st.selectbox(tr("Second model"), list(others), key=OTHER_KEY)
+    other = st.selectbox(tr("Second model"), list(others), key=OTHER_KEY, format_func=bundle_title)
     first = bundle_name(bundle.path)
     prints = {name: fingerprint(path) for name, path in ((first, bundle.path), (other, others[other]))}
     both = {
-        name: finished(Path(path), split, name, prints[name])
+        name: finished(Path(path), split, bundle_title(name), prints[name])
         for name, path in ((first, bundle.path), (other, others[other]))
     }
     evaluations = {name: found.evaluation for name, found in both.items()}
     st.markdown(tr("**Side by side**, each on its own films; “over” is the number of observations"))
     name = f"{first}-{other}-{split}"
-    table(records.runs(evaluations), f"{name}-averages", shown=averages_table(evaluations))
-    table(records.aurocs(evaluations), f"{name}-auroc", shown=auroc_table(evaluations))
-    comparison = compared(both[first], both[other], (split, first, prints[first], other, prints[other]))
-    st.subheader(tr("{second} minus {first}", second=other, first=first))
+    titled = {bundle_title(model): evaluation for model, evaluation in evaluations.items()}
+    table(records.runs(evaluations), f"{name}-averages", shown=averages_table(titled))
+    table(records.aurocs(evaluations), f"{name}-auroc", shown=auroc_table(titled))
+    # Titles, not names: what is undefined is explained with them.
+    title_of_first, title = bundle_title(first), bundle_title(other)
+    state = (split, title_of_first, prints[first], title, prints[other])
+    comparison = compared(both[first], both[other], state)
+    st.subheader(tr("{second} minus {first}", second=title, first=title_of_first))
     metric = st.selectbox(
         tr("Metric of the chart"), METRICS, key=METRIC_KEY, format_func=lambda name: tr(METRIC_WORDS[name])
     )
-    chart(run_charts.forest({other: comparison}, metric), f"{name}-{metric}")
-    st.caption(tr("Right of 0 {model} is better. A filled mark's interval excludes 0.", model=other))
+    chart(run_charts.forest({title: comparison}, metric), f"{name}-{metric}")
+    st.caption(tr("Right of 0 {model} is better. A filled mark's interval excludes 0.", model=title))
     table(records.differences(comparison), f"{name}-differences", shown=differences_table(comparison))
     st.caption(f"{conditions(comparison)} {tr(READING)}")

@@ -11,7 +11,7 @@ from chexmodel import canvas, run_charts
 from chexmodel.comparison import differences, options
 from chexmodel.language import mark, number, tr, trn
 from chexmodel.runs import read_history, read_options
-from chexmodel.ui.components import MODEL_KEY, MODELS, bundle_name, guard, runs_directory
+from chexmodel.ui.components import MODEL_KEY, MODELS, bundle_name, bundle_title, guard, runs_directory
 from chexmodel.ui.differences import judged_runs
 from chexmodel.ui.grid import grid
 from chexmodel.ui.study import study_section
@@ -42,18 +42,20 @@ def page() -> None:
         default=default,
         key=RUNS_KEY,
         max_selections=canvas.MAX_SERIES,
+        format_func=bundle_title,
         placeholder=tr("Choose options"),
     )
     histories, configurations = {}, {}
-    for label in chosen:
+    titles = {bundle_title(label): runs[label] for label in chosen}
+    for title, path in titles.items():
         with guard():
-            histories[label] = read_history(runs[label])
-            configurations[label] = read_options(runs[label])
+            histories[title] = read_history(path)
+            configurations[title] = read_options(path)
     if histories:
         _best(histories)
         _curves(histories)
         _options(configurations)
-        judged_runs({label: runs[label] for label in histories})
+        judged_runs({title: titles[title] for title in histories})
     elif not chosen:
         st.info(tr("Choose a run."))
     study_section()
