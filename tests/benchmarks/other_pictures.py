@@ -3,8 +3,9 @@
     python tests/benchmarks/other_pictures.py /tmp/others
     python -m train gate runs/demo --data DIR --others /tmp/others/choosing /tmp/others/unseen
 
-`choosing` helped to choose how the gate works; the rates to quote are those on `unseen`. Each source is a folder
-with a SOURCE.txt that says what it is. Needs apt-get (Debian 12's packages), pip, and Chromium with playwright.
+`choosing` helped to choose how the gate works; the rates to quote are those on `unseen`. Each source is a
+folder with a SOURCE.txt that says what it is. Needs apt-get (Debian 12's packages), pip, and Chromium with
+playwright.
 """
 
 import gzip
@@ -13,7 +14,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import textwrap
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -21,15 +21,16 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from scipy import ndimage
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))  # run as a program, it stands beside no package
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a program, it stands in no package
 
-from chexmodel import images, phantom  # noqa: E402
-from chexmodel.errors import ImageError  # noqa: E402
-from chexmodel.geometry import to_square  # noqa: E402
+from drawn_pictures import drawn, page, text
+
+from chexmodel import images, phantom
+from chexmodel.errors import ImageError
+from chexmodel.geometry import to_square
 
 PHOTOS: Final = (".jpg", ".jpeg", ".png")
 WALLPAPERS: Final = (
@@ -66,7 +67,7 @@ def stamps(folder: Path, start: int) -> str:
 
 
 def wallpapers(folder: Path) -> str:
-    """Photographs and drawings for desktops: the largest file of each folder of a wallpaper in several sizes."""
+    """Photographs and drawings for desktops: of a wallpaper in several sizes the largest file."""
     chosen: list[Path] = []
     with tempfile.TemporaryDirectory() as place:
         names = []
@@ -116,7 +117,7 @@ def dicom(folder: Path) -> str:
 
 
 def skull(folder: Path) -> str:
-    """A CT of a head: slices in three planes, and projections through it, as a radiograph of a skull is one."""
+    """A CT of a head: slices in three planes, and projections, as a radiograph of a skull is one."""
     with tempfile.TemporaryDirectory() as place:
         _, name = _debian(SKULL, Path(place))
         with tarfile.open(next((Path(place) / SKULL).rglob("Cranium.inv3"))) as archive:
@@ -168,7 +169,7 @@ def screenshots(folder: Path) -> str:
     from playwright.sync_api import sync_playwright
 
     internal = ("version", "flags", "downloads", "history", "bookmarks", "about", "credits", "system")
-    shown = [f"chrome://{name}" for name in internal] + [_page(k) for k in range(12)]
+    shown = [f"chrome://{name}" for name in internal] + [page(k) for k in range(12)]
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as driver, tempfile.TemporaryDirectory() as profile:
         for size, scheme in ((WIDE, "light"), (TALL, "light"), (WIDE, "dark")):
@@ -190,68 +191,8 @@ def screenshots(folder: Path) -> str:
                 page.screenshot(path=folder / f"{number:02d}-{size[0]}-{scheme}.png")
             name = f"Chromium {browser.browser.version}" if browser.browser else "Chromium"
             browser.close()
-    return f"screenshots by {name}: its own pages ({', '.join(internal)}), and tables, forms and charts drawn here"
-
-
-def _page(number: int) -> str:
-    """A page with a table, a form, a chart or paragraphs, by turns, for light and dark browsers."""
-    rng = np.random.default_rng(number)
-    words = _words()
-    bars = "".join(
-        f'<rect x="{20 * k}" y="{200 - h}" width="16" height="{h}" fill="hsl({30 * number},70%,50%)"/>'
-        for k, h in enumerate(rng.integers(10, 200, 30))
-    )
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{value:.3f}</td>" for value in rng.normal(size=7)) + "</tr>" for _ in range(24)
-    )
-    field = '<p><label>{}<br><input value="{}"></label> <button>Save</button></p>'
-    fields = "".join(field.format(words[rng.integers(len(words))], k) for k in range(9))
-    text = "".join(f"<p>{' '.join(rng.permutation(words)[:90])}</p>" for _ in range(8))
-    bodies = (f"<table border=1>{rows}</table>", fields, f'<svg width="640" height="220">{bars}</svg>', text)
-    return (
-        f'<meta name="color-scheme" content="light dark"><body style="font:15px sans-serif;margin:40px">'
-        f"<h1>{' '.join(words[number : number + 3])}</h1>{bodies[number % 4]}{bodies[(number + 1) % 4]}"
-    )
-
-
-def _words() -> list[str]:
-    return (ROOT / "LICENSE").read_text(encoding="utf-8").split()
-
-
-def text(folder: Path) -> str:
-    """Pages of print: black on white, white on black, grey; several sizes of type, upright and turned."""
-    rng = np.random.default_rng(1)
-    words = _words()
-    for number in range(40):
-        ink, paper = ((0, 255), (255, 0), (60, 200), (30, 240))[number % 4]
-        size = int(rng.integers(14, 44))
-        lines = textwrap.wrap(" ".join(rng.permutation(words)), width=int(1100 / size))
-        page = Image.new("L", ((850, 1100), (1100, 850))[number % 3 == 0], paper)
-        font = ImageFont.load_default(size)
-        ImageDraw.Draw(page).multiline_text((60, 60), "\n".join(lines[: 960 // size]), fill=ink, font=font)
-        page.rotate(90 * (number % 5 == 0), expand=True).save(folder / f"{number:02d}.png")
-    return "pages of print drawn with Pillow from this project's LICENSE"
-
-
-def drawn(folder: Path) -> str:
-    """Noise of several grains, gradients, flat grey, stripes, boards and ellipses."""
-    rng = np.random.default_rng(2)
-    y, x = np.mgrid[-1:1:512j, -1:1:512j]
-    for number in range(15):
-        cells = 2 ** (2 + number % 5 + 2)
-        noise = Image.fromarray(rng.integers(0, 256, (cells, cells)).astype(np.uint8)).resize((512, 512))
-        angle = rng.uniform(0, 2 * np.pi)
-        ramp = 0.5 + 0.35 * (np.cos(angle) * x + np.sin(angle) * y)
-        stripes = 0.5 + 0.5 * np.sin(rng.uniform(5, 80) * (np.cos(angle) * x + np.sin(angle) * y))
-        board = (np.floor(x * (number + 2)) + np.floor(y * (number + 2))) % 2
-        ellipse = ((x / rng.uniform(0.2, 0.9)) ** 2 + (y / rng.uniform(0.2, 0.9)) ** 2 < 1) * 0.8
-        noise.save(folder / f"noise-{number:02d}.png")
-        kinds = {"ramp": ramp, "stripes": stripes, "board": board, "ellipse": ellipse}
-        for kind, values in kinds.items():
-            Image.fromarray(np.uint8(255 * np.clip(values, 0, 1))).save(folder / f"{kind}-{number:02d}.png")
-    for grey in (0, 64, 128, 192, 255):
-        Image.new("L", (512, 512), grey).save(folder / f"flat-{grey:03d}.png")
-    return "noise, gradients, stripes, boards, ellipses and flat grey, drawn with NumPy"
+    own = ", ".join(internal)
+    return f"screenshots by {name}: its own pages ({own}), and tables, forms and charts drawn here"
 
 
 def phantoms(folder: Path) -> str:
