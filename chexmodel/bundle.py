@@ -3,8 +3,9 @@
 Required: `bundle.json`, `model.safetensors`, `calibration.json`, `thresholds.json`. Written by `fit` and
 `evaluate` besides: `metrics.json`, `predictions.parquet`, `reliability.json`, `subgroups.json`,
 `history.csv`, `curves.png`, `card.md`, and, where radiologists marked films, `localisation.json` and, a
-row per film and method, `localisation_films.parquet`; `reference_protocol.json` on request. Nothing in it
-is ever unpickled. An ensemble has the weights of its further members in `members/NN.safetensors`.
+row per film and method, `localisation_films.parquet`; `reference_protocol.json` on request. The check of
+the input is `gate.safetensors`, and how well it works `gate.json`. Nothing in it is ever unpickled. An
+ensemble has the weights of its further members in `members/NN.safetensors`.
 """
 
 import io
@@ -19,6 +20,8 @@ from chexmodel.bundle_files import MANIFEST, damaged, parse, read_bytes, save, t
 from chexmodel.calibration import Calibration
 from chexmodel.errors import BundleError
 from chexmodel.former_localisation import Pointing, from_former
+from chexmodel.gate import Gate, load_gate
+from chexmodel.gate_rates import GateRates
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.language import tr
 from chexmodel.localisation import FILM_COLUMNS, Localisation
@@ -53,6 +56,7 @@ __all__ = [
     "load",
     "load_members",
     "load_network",
+    "read_gate_rates",
     "read_history",
     "read_manifest",
     "save",
@@ -71,6 +75,7 @@ class Bundle:
     network: Network
     calibrations: list[Calibration]
     thresholds: list[Threshold]
+    gate: Gate | None = None
 
     @property
     def trained(self) -> list[bool]:
@@ -130,16 +135,21 @@ class Bundle:
             return []
         return parse(self.path, "reliability.json", TypeAdapter(list[Reliability]))
 
+    def gate_rates(self) -> GateRates | None:
+        """Read `gate.json`: how often the check of the input is right; None where there is none."""
+        return read_gate_rates(self.path, self.manifest)
+
     def card(self) -> str:
         """Read `card.md`."""
         return read_bytes(self.path, "card.md").decode("utf-8", errors="replace")
 
 
-def load(path: str | Path) -> Bundle:
+def load(path: str | Path, *, gate: bool = True) -> Bundle:
     """Read and check a bundle.
 
     Args:
         path: the directory.
+        gate: False leaves the check of the input aside, for who is about to replace it.
 
     Raises:
         BundleError: it is missing, incomplete, damaged, of another format, or its weights are not those
@@ -152,7 +162,9 @@ def load(path: str | Path) -> Bundle:
     for name, rows in (("calibration.json", calibrations), ("thresholds.json", thresholds)):
         if tuple(row.observation for row in rows) != OBSERVATIONS:
             raise damaged(path, name, ValueError("it does not list the 14 observations in their order"))
-    return Bundle(path, manifest, load_network(path, manifest), calibrations, thresholds)
+    network = load_network(path, manifest)
+    check = load_gate(path, manifest, network.head.in_features) if gate else None
+    return Bundle(path, manifest, network, calibrations, thresholds, check)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -190,6 +202,18 @@ def read_manifest(path: Path) -> Manifest:
             )
         )
     return manifest
+
+
+def read_gate_rates(path: Path, manifest: Manifest) -> GateRates | None:
+    """Read `gate.json`; None where there is none, or one of other weights.
+
+    Raises:
+        BundleError: it is damaged.
+    """
+    if not (path / "gate.json").is_file():
+        return None
+    rates = parse(path, "gate.json", TypeAdapter(GateRates))
+    return rates if rates.weights_sha256 == manifest.weights_sha256 else None
 
 
 def read_history(path: Path) -> pd.DataFrame:

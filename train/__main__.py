@@ -9,7 +9,7 @@ import tyro
 from tyro.extras import SubcommandApp
 
 from chexmodel.errors import ChexError
-from train.commands import CompareConfig, EvaluateConfig, ImportConfig, PackConfig, StudyConfig
+from train.commands import CompareConfig, EvaluateConfig, GateConfig, ImportConfig, PackConfig, StudyConfig
 from train.config import FitConfig
 
 app = SubcommandApp()
@@ -35,6 +35,14 @@ def _evaluate(config: tyro.conf.OmitArgPrefixes[EvaluateConfig]) -> None:
     from train.evaluate import evaluate
 
     evaluate(config)
+
+
+@app.command(name="gate")
+def _gate(config: tyro.conf.OmitArgPrefixes[GateConfig]) -> None:
+    """Fit and measure the check that a picture is an upright frontal chest film."""
+    from train.gate import gate
+
+    gate(config)
 
 
 @app.command(name="import")

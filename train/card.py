@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chexmodel.bundle import Manifest, Metrics, Origin
+from chexmodel.gate_rates import AS_THEY_ARE, GateRates
 from chexmodel.localisation import Localisation
 from chexmodel.localisation_words import MEASURES, RULE, SPLITS, summary
 from chexmodel.metrics import Evaluation
@@ -31,11 +32,12 @@ def write_card(
     maps: Localisation | None = None,
     folds: Sequence[Split] = (),
     reliability: Sequence[Reliability] = (),
+    gate: GateRates | None = None,
 ) -> str:
     """Write `card.md`: every figure in it is in the bundle's other files.
 
     Without metrics it is the card of imported weights that were not judged yet. `folds` are the films that
-    each member of an ensemble did not learn from.
+    each member of an ensemble did not learn from. `gate` is of the check of the input, if there is one.
     """
     test = metrics.splits["test"] if metrics else None
     parts = [
@@ -54,8 +56,9 @@ def write_card(
         *(_judged(manifest, test, thresholds) if test else []),
         *(["## Calibration on the test split", tables.calibration(reliability)] if reliability else []),
         *(["## Maps", _maps(manifest, maps)] if maps and maps.scores else []),
+        *(["## Input check", _gate(manifest, gate)] if gate else []),
         "## Limits",
-        _limits(manifest, test, maps),
+        _limits(manifest, test, maps, gate),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -157,14 +160,50 @@ def _maps(manifest: Manifest, maps: Localisation) -> str:
     return "\n\n".join(parts)
 
 
-def _limits(manifest: Manifest, test: Evaluation | None, maps: Localisation | None) -> str:
+def _gate(manifest: Manifest, gate: GateRates) -> str:
+    command = f"python -m train gate runs/{manifest.name} --data DIR --external DIR --others DIR"
+    fitted = (
+        "Asks of every picture whether it is an upright frontal chest film, bone white, before a score is "
+        "shown: a distance and linear probes on this network's own features, no second network. Fitted to "
+        f"{gate.fitted_films:,} training films of {gate.fitted_patients:,} patients, from all of which the "
+        "network had learnt; the limits come from films whose patients were kept out of the fit of the check."
+    )
+    if not gate.rates:
+        return f"{fitted}\n\nHow often it is right was not measured: run `{command}`."
+    sources = "\n".join(
+        f"- {rate.source}: {rate.description}."
+        + (f" {rate.unreadable} more were refused as files." if rate.unreadable else "")
+        for rate in gate.rates
+        if rate.description and rate.shown == AS_THEY_ARE
+    )
+    reading = (
+        "95 % intervals are Wilson's, with as many trials as patients where patients are known. A correction "
+        "offered for a film is counted if it is the right one; after it the film is accepted. Whether a film "
+        "is mirrored is the hardest question, and a heart on the right side looks like a mirrored film."
+    )
+    return "\n\n".join([fitted, f"```\n{gate.command}\n```", tables.gate(gate), reading, sources])
+
+
+def _gate_limit(gate: GateRates | None) -> str:
+    if gate is None:
+        return "Nothing checks that the input is an upright frontal chest film."
+    return (
+        "The check of the input errs, see Input check. It was not measured on lateral chest films, on "
+        "radiographs of the abdomen, the spine or the limbs, on children, or on photographs of films on a "
+        "screen: such pictures may pass."
+    )
+
+
+def _limits(
+    manifest: Manifest, test: Evaluation | None, maps: Localisation | None, gate: GateRates | None
+) -> str:
     measured = sorted({score.observation for score in maps.scores} if maps else ())
     lines = [
         "Labels mined from reports are noisy; the scores are against such labels unless the data say more.",
         "Heatmaps show where a score came from. How well they mark a finding has been measured for "
         f"{', '.join(measured) if measured else 'none of them'}"
         + (", see Maps, and for no other." if measured else "."),
-        "Nothing checks that the input is an upright frontal chest film.",
+        _gate_limit(gate),
     ]
     lines += [_maps_limit(maps, name) for name in measured] if maps else []
     if manifest.not_trained:

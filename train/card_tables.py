@@ -11,6 +11,7 @@ from chexmodel.evaluation_tables import (
     scores_table,
     thresholds_table,
 )
+from chexmodel.gate_rates import ALL_PLACED, AS_THEY_ARE, GateRate, GateRates
 from chexmodel.localisation import BASELINES, Localisation, Measure
 from chexmodel.localisation_words import verdict
 from chexmodel.metrics import Evaluation
@@ -117,3 +118,27 @@ def pointing(maps: Localisation) -> str:
         "hit rate against the better baseline",
     ]
     return table([*header, "mean IoU", "IoU against the better baseline"], rows)
+
+
+def gate(rates: GateRates) -> str:
+    """How often the check of the input accepts and rejects what it should: a row per kind of picture."""
+    rows = [
+        [
+            f"{rate.source}: {_shown(rate)}",
+            f"{rate.pictures:,}" + (f" of {rate.patients:,} patients" if rate.kind == "films" else ""),
+            "accepted" if rate.kind == "films" and rate.shown == AS_THEY_ARE else "rejected",
+            interval(rate.right, digits=3),
+            f"{rate.corrected:,}" if rate.shown != AS_THEY_ARE or rate.kind == "others" else "—",
+        ]
+        for rate in rates.rates
+    ]
+    header = ["pictures", "number", "right answer", "share of right answers", "correction offered"]
+    return table(header, rows)
+
+
+def _shown(rate: GateRate) -> str:
+    if rate.kind == "others":
+        return "other pictures"
+    if rate.shown in (AS_THEY_ARE, ALL_PLACED):
+        return "upright films" if rate.shown == AS_THEY_ARE else ALL_PLACED
+    return f"in need of “{rate.shown}”"

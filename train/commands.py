@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 import tyro
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -11,6 +11,9 @@ from chexmodel.calibration import CalibrationMethod
 from chexmodel.grouping import DEFAULT_COLUMNS
 from chexmodel.methods import METHODS, Method
 from chexmodel.thresholds import Rule
+
+GATE_FILMS: Final = 600
+"""Training films that the input check is fitted to, at most: five passes of the network each."""
 
 
 class EvaluateConfig(BaseModel):
@@ -70,6 +73,33 @@ class EvaluateConfig(BaseModel):
         if self.table is not None and self.protocol != "reference":
             raise ValueError("--table is for --protocol reference: give both, or leave it out")
         return self
+
+
+class GateConfig(BaseModel):
+    """Fit the input check to training films, and measure it on films and pictures that it never saw."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bundle: Annotated[Path, tyro.conf.Positional, Field(description="Directory of the bundle.")]
+    data: Annotated[
+        Path, Field(description="What it was trained on, folder or pack; for imported weights any.")
+    ]
+    external: Annotated[
+        tuple[Path, ...],
+        Field(
+            description="Folders of upright frontal films of other hospitals; a metadata.csv there with "
+            "image_id and patient_id says which are of one patient."
+        ),
+    ] = ()
+    others: Annotated[
+        tuple[Path, ...],
+        Field(
+            description="Folders of pictures that are no chest films, each with one folder a source, whose "
+            "SOURCE.txt says what it is."
+        ),
+    ] = ()
+    films: Annotated[int, Field(ge=2, description="Training films to fit it to, at most.")] = GATE_FILMS
+    seed: Annotated[int, Field(ge=0, description="Of the choice of films, and of how they are varied.")] = 0
 
 
 class ImportConfig(BaseModel):

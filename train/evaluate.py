@@ -23,6 +23,7 @@ from train.commands import EvaluateConfig
 from train.curves import operating_png
 from train.dataset import Split, Splits, load_splits
 from train.evaluate_html import html
+from train.gate import gate_for
 from train.held_out import FITTING, TEST, HeldOut
 from train.html_page import write_page
 from train.judged import fit_config, judged_on, require_same_data
@@ -89,6 +90,8 @@ def evaluate(config: EvaluateConfig) -> Metrics:
     )
     by_group = judge_groups(groups, films, probs, thresholds=cuts, **resampling)
     folds = [pair.validation for pair in splits.pairs]
+    check = gate_for(config.bundle, manifest, held_out.model, splits)
+    rates = check.rates if check else None
     files = {
         "localisation.json": bundle.to_json(maps, Localisation),
         "localisation_films.parquet": _parquet(marked),
@@ -98,7 +101,8 @@ def evaluate(config: EvaluateConfig) -> Metrics:
         "metrics.json": bundle.to_json(judged, Metrics),
         "subgroups.json": bundle.to_json(by_group, dict[str, Subgroups]),
         "predictions.parquet": _predictions(films, logits, splits),
-        "card.md": write_card(manifest, judged, thresholds, maps, folds, judgement).encode(),
+        "card.md": write_card(manifest, judged, thresholds, maps, folds, judgement, rates).encode(),
+        **(check.files() if check else {}),
     }
     if manifest.origin is not None:
         files[bundle.MANIFEST] = bundle.to_json(manifest, Manifest)
