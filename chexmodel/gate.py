@@ -226,7 +226,11 @@ def load_gate(path: Path, manifest: Manifest, channels: int) -> Gate | None:
         raise damaged(path, GATE, error) from error
     if gate.fit.weights_sha256 != manifest.weights_sha256 or len(gate.centre) != channels:
         raise BundleError(
-            f"{GATE} of bundle {path} was fitted to other weights: run `python -m train gate {path} --data "
-            "DIR` to fit it anew, or copy the bundle again"
+            tr(
+                "{file} of bundle {path} was fitted to other weights: run `python -m train gate {path} --data "
+                "DIR` to fit it anew, or copy the bundle again",
+                file=GATE,
+                path=path,
+            )
         )
     return gate

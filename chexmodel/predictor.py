@@ -44,9 +44,7 @@ class Predictor:
         """
         return cls(bundle.load(path))
 
-    def predict(
-        self, image: Source, *, correction: Correction | None = None, frame: int = 0
-    ) -> Prediction:
+    def predict(self, image: Source, *, correction: Correction | None = None, frame: int = 0) -> Prediction:
         """Read one film in one forward pass; one or two more where the check of the input is in doubt.
 
         Args:

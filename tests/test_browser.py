@@ -3,6 +3,7 @@
 `pytest -m browser`; with CHEXMODEL_SCREENSHOTS=DIR the pictures of the README are written there.
 """
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,41 +30,59 @@ def page(request: pytest.FixtureRequest, browser: "playwright.Browser") -> Itera
         yield opened
 
 
-def overlay_picture(page: "playwright.Page") -> str:
-    """The overlay that the browser shows, as its data URI."""
-    shown = page.locator(".st-key-overlay-figure image").first
-    shown.wait_for(state="attached")
-    return shown.get_attribute("href") or shown.get_attribute("xlink:href") or ""
-
-
-def pick(page: "playwright.Page", rank: int) -> None:
-    """Choose the finding of this rank to explain."""
-    page.get_by_role("combobox", name="Finding to explain").click()
-    page.get_by_role("option").nth(rank).click()
+def upload(page: "playwright.Page", *files: Path) -> None:
+    """Open films by the page's uploader, which lies in a popover where some are open already."""
+    if not page.locator('input[type="file"]').count():
+        page.get_by_role("button", name="Open other films").click()
+    page.locator('input[type="file"]').first.set_input_files([str(file) for file in files])
     settled(page)
 
 
-def test_upload_pick_a_finding_and_see_the_overlay(
+def revealed(page: "playwright.Page") -> None:
+    """Ask for the model's reading, and wait for it."""
+    page.get_by_role("button", name="Show the model's reading").click()
+    page.locator(".viewer .finding").first.wait_for()
+    settled(page)
+
+
+def painted(page: "playwright.Page", which: int) -> bytes:
+    """What one of the visible canvases shows."""
+    page.wait_for_timeout(200)  # a frame or two
+    canvas = page.locator(".stage figure:not([hidden]) canvas").nth(which)
+    picture: str = canvas.evaluate("canvas => canvas.toDataURL('image/png')")
+    return base64.b64decode(picture.partition(",")[2])
+
+
+def test_the_film_first_then_the_findings_by_keyboard_and_their_maps(
     address: str, page: "playwright.Page", pictures: Path, tmp_path: Path
 ) -> None:
     page.goto(address)
     settled(page)
     film = tmp_path / "phantom.png"
     film.write_bytes(phantom.png())
-    page.set_input_files('input[type="file"]', str(film))
-    page.get_by_text("not trained in this model").first.wait_for()
-    settled(page)
-    before = overlay_picture(page)
-    assert before.startswith("data:image/png;base64,")
-    pick(page, 1)
-    assert overlay_picture(page) != before
-    pick(page, 0)
-    assert overlay_picture(page) == before
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Findings (CSV)").click()
-    table = Path(download.value.path()).read_text()
-    assert table.splitlines()[0] == "observation,probability,threshold,band_low,band_high,decision,raw_logit"
-    assert len(table.splitlines()) == 15
+    upload(page, film)
+    page.locator(".viewer canvas").first.wait_for()
+    assert page.locator(".viewer .finding").count() == 0, "the film comes before the model's word"
+    plain = painted(page, 0)
+    revealed(page)
+    assert page.locator(".stage figure:not([hidden])").count() == 1, "no map before one is asked for"
+    page.locator(".viewer .finding").first.focus()
+    page.keyboard.press("n")
+    assert page.locator('.viewer .finding[aria-pressed="true"]').count() == 1
+    first = painted(page, 1)
+    assert first != painted(page, 0)
+    page.keyboard.press("n")
+    assert painted(page, 1) != first, "another finding has another map"
+    page.keyboard.press("p")
+    assert painted(page, 1) == first
+    opacity = page.get_by_role("slider", name="Opacity")
+    opacity.fill("0")
+    assert painted(page, 1) == painted(page, 0), "without opacity it is the film"
+    opacity.fill("55")
+    page.get_by_role("slider", name="Level").fill("30")
+    assert painted(page, 0) != plain
+    page.get_by_role("button", name="Reset").click()
+    assert not too_wide(page), "the page scrolls sideways"
     page.locator('[data-testid="stMain"]').evaluate("main => main.scrollTo(0, 0)")
     page.mouse.move(0, 0)
     settled(page)
