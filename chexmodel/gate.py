@@ -227,8 +227,8 @@ def load_gate(path: Path, manifest: Manifest, channels: int) -> Gate | None:
     if gate.fit.weights_sha256 != manifest.weights_sha256 or len(gate.centre) != channels:
         raise BundleError(
             tr(
-                "{file} of bundle {path} was fitted to other weights: run `python -m train gate {path} --data "
-                "DIR` to fit it anew, or copy the bundle again",
+                "{file} of bundle {path} was fitted to other weights: run `python -m train gate {path} "
+                "--data DIR` to fit it anew, or copy the bundle again",
                 file=GATE,
                 path=path,
             )

@@ -15,8 +15,7 @@ from chexmodel.ui.many import many
 from chexmodel.ui.opening import choose_films, desk
 from chexmodel.ui.screen import screen
 
-_SHOWN: Final = "shown-film"
-"""Session key of the film on the screen: its key among the open ones, or `_ALL`."""
+_SHOWN: Final = "shown-film"  # session key of the film on the screen: its key among the open ones, or _ALL
 _ALL: Final = ""
 
 

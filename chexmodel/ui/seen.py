@@ -56,5 +56,5 @@ def _input_and_audit(predictor: Predictor, prediction: Prediction, name: str) ->
     }
     facts.table({key: value if value is not None else "—" for key, value in rows.items()})
     last = tr("padded to a square with black, nothing cropped, and resized to {side}×{side} px", side=side)
-    steps.markdown(f"**{tr('What was done, in this order')}**")
+    steps.markdown(tr("**What was done, in this order**"))
     steps.markdown("\n".join(f"{i}. {action}" for i, action in enumerate((*audit.actions, last), 1)))
