@@ -34,7 +34,8 @@ def table(
         called, indeterminate (both as text: names with scores), remarks.
     """
     rows = [_row(entry, results.get(entry.key), finding) for entry in entries]
-    rows += [_cells("", name, tr(_STATUS["not read"]), remarks=reason) for name, reason in refused]
+    refusal: Status = "not read"
+    rows += [_cells("", name, tr(_STATUS[refusal]), remarks=reason) for name, reason in refused]
     return pd.DataFrame(rows, columns=list(_cells("", "", "")))
 
 
