@@ -18,8 +18,10 @@ from torch.nn import functional as F
 import chexmodel
 from chexmodel import Predictor, bundle
 from chexmodel import predictor as predictor_module
+from chexmodel.correction import Correction
 from chexmodel.errors import BundleError, ChexError, ImageError
 from chexmodel.explain import EXACT, METHODS, paint
+from chexmodel.gate import PLACINGS, Gate, GateFit, GateResult
 from chexmodel.geometry import to_square8
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.network import Network
@@ -320,3 +322,76 @@ def test_the_watcher_sees_what_the_geometry_gives(watcher: Predictor) -> None:
     square = to_square8(prediction.film, 224) / 255
     expected = F.avg_pool2d(square[None], 16)[0].numpy()
     np.testing.assert_allclose(prediction.heatmaps[0], expected, atol=1e-6)
+
+
+UPRIGHT = np.repeat(np.array([[20], [220]], np.uint8), 40, axis=0).repeat(80, axis=1)
+
+
+@pytest.fixture(scope="module")
+def gated(predictor: Predictor) -> Predictor:
+    """The tiny reader with a gate that takes whatever is darker in its upper half for upright."""
+    network = Network(Brightness(), 3, 14).requires_grad_(False).eval()
+    placed = torch.zeros(8, 3, 2, 2)
+    for k, one in enumerate(PLACINGS):
+        wanted = one.inverse().apply(np.array([[0.0, 0.0], [1.0, 1.0]]))
+        placed[k] = torch.from_numpy(wanted - 0.5) / 3
+    biases = torch.zeros(9)
+    biases[4:8] = -9  # an inverted film looks like a turned one here
+    placed[4:] = 0
+    limits = {"farthest": 2, "least_upright": 0.1, "clearly_faced": -1, "least_faced": 0}
+    fit = GateFit(weights_sha256="", films=2, patients=2, **limits)
+    gate = Gate(fit, torch.ones(3), placed, torch.zeros(3, 2, 2), biases)
+    return Predictor(replace(predictor.bundle, network=network, gate=gate))
+
+
+def test_an_upright_film_is_accepted(gated: Predictor) -> None:
+    prediction = gated.predict(UPRIGHT)
+    assert prediction.gate == GateResult(True)
+    assert not prediction.withheld
+    assert prediction.correction is None
+    assert prediction.warnings == prediction.audit.warnings
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_turned_film_is_withheld_until_it_is_corrected(gated: Predictor, turns: int) -> None:
+    needed = Correction(turns)
+    turned = needed.inverse().apply(UPRIGHT)
+    prediction = gated.predict(png(turned))
+    assert prediction.withheld
+    assert prediction.gate == GateResult(False, needed.complaint(), needed)
+    assert prediction.gate.reason in prediction.warnings
+    assert NO_GATE not in prediction.warnings
+    assert np.isfinite(prediction.probabilities[TRAINED]).all()  # for who insists
+    again = gated.predict(png(turned), correction=prediction.gate.correction)
+    assert again.gate == GateResult(True)
+    assert again.correction == needed
+    assert again.audit.actions[-1] == f"corrected on request: {needed.words()}"
+    np.testing.assert_array_equal(again.film, np.float32(UPRIGHT) / np.float32(255))
+    np.testing.assert_array_equal(again.logits, gated.predict(UPRIGHT).logits)
+
+
+def test_what_is_no_film_has_no_correction(gated: Predictor) -> None:
+    prediction = gated.predict(np.full((60, 70), 128, np.uint8))
+    assert prediction.withheld
+    assert prediction.gate.correction is None
+    assert "does not look like" in prediction.gate.reason
+
+
+def test_many_threads_judge_alike(gated: Predictor) -> None:
+    films = [Correction(k % 4).apply(UPRIGHT) for k in range(16)]
+    alone = [gated.predict(film).gate for film in films]
+    with ThreadPoolExecutor(8) as pool:
+        assert [p.gate for p in pool.map(gated.predict, films)] == alone
+
+
+def test_a_correction_needs_no_gate(predictor: Predictor) -> None:
+    made = Correction(1, mirror=True, invert=True)
+    prediction = predictor.predict(FILM, correction=made)
+    expected = predictor.predict(made.apply(FILM))
+    np.testing.assert_allclose(prediction.logits, expected.logits, atol=1e-6)
+    assert (prediction.audit.width, prediction.audit.height) == SHAPE
+    assert (prediction.gate, prediction.withheld, prediction.correction) == (None, False, made)
+    assert prediction.overlay("Edema").size == SHAPE
+    untouched = predictor.predict(FILM, correction=Correction())
+    assert untouched.correction is None
+    assert untouched.audit == predictor.predict(FILM).audit

@@ -14,7 +14,7 @@ from chexmodel import images
 from chexmodel.correction import CORRECTIONS, UPRIGHT, Correction
 from chexmodel.errors import DatasetError, ImageError
 from chexmodel.film import Grey
-from chexmodel.gate import Gate, Look, judge
+from chexmodel.gate import Gate, GateResult, Look, judge
 from chexmodel.gate_rates import ALL_PLACED, AS_THEY_ARE, GateRate, wilson
 from chexmodel.network import Network
 from chexmodel.preprocessing import Preprocessing
@@ -39,9 +39,9 @@ class Watch(NamedTuple):
         batches = features_of(self.network, self.preprocessing, films)
         return [self.gate.look(features) for batch in batches for features in batch]
 
-    def corrected(self, film: Grey, made: Correction) -> Look:
-        """Look at a film (H, W) after a correction."""
-        return self.looks([made.apply(film)])[0]
+    def judged(self, film: Grey) -> GateResult:
+        """Judge a film (H, W) as `Predictor` does."""
+        return judge(self.gate, lambda made: self.looks([made.apply(film)])[0])
 
 
 class Folder(NamedTuple):
@@ -136,7 +136,7 @@ def other_rate(watch: Watch, folder: Folder) -> GateRate:
         except ImageError:
             continue
         read += 1
-        result = judge(watch.gate, partial(watch.corrected, film))
+        result = watch.judged(film)
         kept += result.accepted
         clicks += result.correction is not None
     return GateRate(
