@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import CHROMIUM, session, settled, too_wide, visit
+from browsing import CHROMIUM, revealed, session, settled, too_wide, visit
 
 from chexmodel import phantom
 
@@ -35,13 +35,6 @@ def upload(page: "playwright.Page", *files: Path) -> None:
     if not page.locator('input[type="file"]').count():
         page.get_by_role("button", name="Open other films").click()
     page.locator('input[type="file"]').first.set_input_files([str(file) for file in files])
-    settled(page)
-
-
-def revealed(page: "playwright.Page") -> None:
-    """Ask for the model's reading, and wait for it."""
-    page.get_by_role("button", name="Show the model's reading").click()
-    page.locator(".viewer .finding").first.wait_for()
     settled(page)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from browsing import CHROMIUM, session, settled, too_wide
+from browsing import CHROMIUM, revealed, session, settled, too_wide
 from PIL import Image, ImageDraw
 from reports import film_dicom
 
@@ -50,16 +50,6 @@ def open_film(page: "playwright.Page", address: str, data: bytes, name: str) -> 
     settled(page)
 
 
-def reveal(page: "playwright.Page", words: str = "Show the model's reading") -> None:
-    """Ask for the reading; where the input check withholds it, insist."""
-    asked = page.get_by_role("button", name=words)
-    if not asked.is_enabled():
-        asked = page.get_by_role("button", name="Read it all the same")
-    asked.click()
-    page.locator(".viewer .finding").first.wait_for()
-    settled(page)
-
-
 def saved(page: "playwright.Page", button: str) -> bytes:
     """What a download button gives."""
     with page.expect_download() as download:
@@ -75,7 +65,7 @@ def text_of(data: bytes) -> str:
 def test_a_dicom_is_read_judged_and_filed(address: str, page: "playwright.Page") -> None:
     source = film_dicom(PatientName="Secret^Name", PatientID="4711")
     open_film(page, address, source, "IM0001")
-    reveal(page)
+    revealed(page)
     page.get_by_text("Your word on the findings").click()
     page.get_by_role("radio", name="Reject").first.click()
     settled(page)
@@ -102,7 +92,7 @@ def test_a_dicom_is_read_judged_and_filed(address: str, page: "playwright.Page")
 
 def test_a_png_has_every_other_export(address: str, page: "playwright.Page") -> None:
     open_film(page, address, phantom.png(size=512), "phantom.png")
-    reveal(page)
+    revealed(page)
     assert saved(page, "Report (PDF)").startswith(b"%PDF")
     rows = saved(page, "Table (CSV)").decode().splitlines()
     assert len(rows) == 1 + len(OBSERVATIONS)
@@ -118,7 +108,7 @@ def test_what_is_no_film_is_withheld_until_the_reader_insists(address: str, page
     assert page.get_by_text("does not look like").count() >= 1
     assert not page.get_by_role("button", name="Show the model's reading").is_enabled()
     assert page.locator(".viewer .finding").count() == 0
-    reveal(page)
+    revealed(page)
     assert page.get_by_text("Read on your request although").count() == 1
     report = text_of(saved(page, "Report (PDF)"))
     assert "insistence" in report
@@ -137,7 +127,7 @@ def test_a_film_upside_down_is_corrected_by_a_click(
     page.get_by_text("Corrected on your request").wait_for()
     settled(page)
     assert page.get_by_role("button", name="Show the model's reading").is_enabled()
-    reveal(page)
+    revealed(page)
     page.get_by_role("button", name="Undo the correction").click()
     page.get_by_role("button", name="Turn it by 180°").wait_for()
 

@@ -39,6 +39,7 @@ def _input_and_audit(predictor: Predictor, prediction: Prediction, name: str) ->
         prediction.network_input(),
         caption=tr("The network's exact input: {side}×{side} px, 8 bits, nothing else.", side=side),
         output_format="PNG",
+        alt=tr("The film as the network was given it."),
         width=side,
     )
     age = audit.age_years
