@@ -188,7 +188,7 @@ def _unpacked(name: str, data: bytes, prefix: str, digest: str, refused: list[Re
 
 
 def _shown(name: str) -> str:
-    """Return a path without what does not print, and no longer than paths are: names in archives are anybody's."""
+    """Return a path without what does not print, at most 1024 characters: names in archives are anybody's."""
     return "".join(letter for letter in name if letter.isprintable())[-_LONGEST_PATH:] or "?"
 
 

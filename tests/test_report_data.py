@@ -90,8 +90,14 @@ def test_codes_stay_english_and_words_do_not(predictor: Predictor, film: bytes) 
         french = json.loads(to_json(report))
     assert french["language"] == "fr"
     for one, other in zip(english["findings"], french["findings"], strict=True):
-        for key in ("observation", "decision", "probability", "operating_point", "threshold_rule"):
+        for key in ("observation", "decision", "probability", "threshold_rule"):
             assert one[key] == other[key]
+        points = [finding["operating_point"] | {"undefined": ""} for finding in (one, other)]
+        assert points[0] == points[1]
+
+
+def test_a_schema_asks_for_every_key_that_is_written(schema: dict[str, Any]) -> None:
+    assert set(schema["required"]) == set(schema["properties"])
 
 
 def test_csv_is_the_frame_and_more(predictor: Predictor, film: bytes) -> None:
