@@ -237,9 +237,9 @@ def export(
 @app.command
 def schema() -> None:
     """Print the JSON Schema of what `export --json` writes."""
-    from chexmodel.report_schema import ReadingOut
+    from chexmodel.report_schema import json_schema
 
-    print(json.dumps(ReadingOut.model_json_schema(), indent=1))
+    print(json.dumps(json_schema(), indent=1))
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -89,5 +89,5 @@ def members(data: bytes) -> Iterator[Member]:
 def is_junk(path: str) -> bool:
     """Whether a path names what systems and disc writers add to folders; a DICOMDIR only lists the films."""
     *folders, file = PurePosixPath(path).parts or ("",)
-    hidden = any(part.startswith(".") for part in (*folders, file))
+    hidden = any(part.startswith(".") and part != ".." for part in (*folders, file))
     return hidden or any(part in _JUNK_FOLDERS for part in folders) or file.lower() in _JUNK_FILES

@@ -25,6 +25,7 @@ from chexmodel.labels import OBSERVATIONS
 from chexmodel.language import tr
 from chexmodel.predictor import Prediction, Predictor
 from chexmodel.quality import view_hint
+from chexmodel.spreadsheet import inert
 
 Status = Literal["read", "withheld", "not read"]
 
@@ -126,12 +127,14 @@ def to_csv(results: Iterable[Result], refused: Iterable[Refusal], predictor: Pre
     Columns: file; status ("read", "withheld", "not read"); reason; view; frames; study, series (numbers
     within the upload); gate ("accepted", "rejected"; empty without a gate, or if not read); warnings,
     separated by " | "; model; weights_sha256; then for each observation `probability NAME` in [0, 1], empty
-    where it was not trained or the film not read, and `decision NAME` in words.
+    where it was not trained or the film not read, and `decision NAME` in words. A name that a spreadsheet
+    would take for a formula gets an apostrophe before it.
     """
     manifest = predictor.bundle.manifest
-    model = {"model": manifest.name, "weights_sha256": manifest.weights_sha256}
+    model = {"model": inert(manifest.name), "weights_sha256": manifest.weights_sha256}
     rows = [_row(result) | model | _scores(result) for result in results]
-    rows += [{"file": name, "status": "not read", "reason": reason, **model} for name, reason in refused]
+    unread = {"status": "not read", **model}
+    rows += [{"file": inert(name), "reason": reason, **unread} for name, reason in refused]
     scores = [f"{what} {name}" for name in OBSERVATIONS for what in ("probability", "decision")]
     return pd.DataFrame(rows, columns=[*_COLUMNS, *model, *scores]).to_csv(index=False).encode()
 
@@ -143,7 +146,7 @@ def _row(result: Result) -> dict[str, object]:
     entry = result.entry
     gate = {"read": "accepted", "withheld": "rejected", "not read": ""}[result.status]
     return {
-        "file": entry.name,
+        "file": inert(entry.name),
         "status": result.status,
         "reason": result.reason,
         "view": entry.view,

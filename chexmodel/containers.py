@@ -13,7 +13,7 @@ from chexmodel.archives import is_junk, members
 from chexmodel.dicom import no_picture
 from chexmodel.errors import ImageError
 from chexmodel.filetype import ZIP, file_type
-from chexmodel.film import FileType, View, as_image_error, check_bytes
+from chexmodel.film import MAX_BYTES, FileType, View, as_image_error, check_bytes
 from chexmodel.language import tr
 from chexmodel.quality import PROJECTION
 from chexmodel.view_tables import place, views_in
@@ -24,6 +24,7 @@ MAX_TOTAL: Final = 4 * 2**30
 """Most bytes that the films taken at once may be, inflated; one at a time is."""
 MAX_NESTED: Final = 200 * 2**20
 """Most bytes of archives inside of archives, which are held inflated; deeper ones are not opened."""
+_LONGEST_PATH: Final = 1024  # characters; more would fill pages of a report
 _HEAD: Final = 2**20  # bytes; nearly every header ends within, and inflating stops there
 
 
@@ -125,6 +126,9 @@ def open_uploads(files: Sequence[tuple[str, bytes]]) -> Opened:
             films.append(entry)
         except ImageError as error:
             refused.append(Refusal(file.name, str(error)))
+    if files and not films and not refused:
+        nothing = tr("There is no film in it: choose PNG, JPEG, TIFF or DICOM files, or a ZIP of them.")
+        refused.append(Refusal(_shown(files[0][0]), nothing))
     return Opened(tuple(_with_views(films, views)), tuple(refused))
 
 
@@ -155,7 +159,7 @@ def _files(uploads: Sequence[tuple[str, bytes]], refused: list[Refusal]) -> Iter
         upload = _shown(upload)
         digest = hashlib.sha256(data).hexdigest()
         if not data.startswith(ZIP):
-            if not is_junk(upload):
+            if len(uploads) == 1 or not is_junk(upload):
                 yield _File(upload, digest, len(data), lambda most=None, data=data: data[:most])
             continue
         prefix = "" if len(uploads) == 1 else f"{upload}/"
@@ -165,7 +169,7 @@ def _files(uploads: Sequence[tuple[str, bytes]], refused: list[Refusal]) -> Iter
                 continue
             nested += file.size
             try:
-                if nested > MAX_NESTED:
+                if nested > MAX_NESTED or file.size > MAX_BYTES:
                     raise ImageError(tr("The archives in this archive are too large: choose them instead."))
                 inner = file.read()
             except ImageError as error:
@@ -184,8 +188,8 @@ def _unpacked(name: str, data: bytes, prefix: str, digest: str, refused: list[Re
 
 
 def _shown(name: str) -> str:
-    """Return a path without what does not print: names in archives are anybody's."""
-    return "".join(letter for letter in name if letter.isprintable()) or "?"
+    """Return a path without what does not print, at most 1024 characters: names in archives are anybody's."""
+    return "".join(letter for letter in name if letter.isprintable())[-_LONGEST_PATH:] or "?"
 
 
 def _entry(file: _File, numbers: dict[str, int]) -> Entry:

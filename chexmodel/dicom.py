@@ -58,6 +58,8 @@ def read_dicom(data: bytes, *, frame: int = 0) -> Film:
     # An absurd scale in the header may overflow: that is judged by the result, so NumPy need not warn.
     with as_image_error("DICOM"), np.errstate(over="ignore", invalid="ignore"):
         header = dicom_header.parse(data)
+        if not header and dicom_header.peek(data).picture:  # pydicom drops all of a file that ends too early
+            raise _damaged(header)
         photometric = _check(header, frame)
         stored = _decode(header, data, frame)
         tone = colour_tone if photometric in _COLOUR else monochrome_tone
@@ -175,10 +177,14 @@ def _decode(header: Dataset, data: bytes, frame: int) -> NDArray[Any]:
         plugin = _PLUGINS.get(header.file_meta.TransferSyntaxUID, "")
         return np.asarray(pixel_array(header, index=frame, decoding_plugin=plugin))
     except Exception as error:
-        raise ImageError(
-            tr(
-                "The pixels of this DICOM ({syntax}) can't be decoded: they are damaged or incomplete, "
-                "or of a rare variant. Export it uncompressed, or as PNG.",
-                syntax=header.file_meta.TransferSyntaxUID.name,
-            )
-        ) from error
+        raise _damaged(header) from error
+
+
+def _damaged(header: Dataset) -> ImageError:
+    return ImageError(
+        tr(
+            "The pixels of this DICOM ({syntax}) can't be decoded: they are damaged or incomplete, "
+            "or of a rare variant. Export it uncompressed, or as PNG.",
+            syntax=header.file_meta.TransferSyntaxUID.name,
+        )
+    )

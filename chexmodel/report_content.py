@@ -1,5 +1,6 @@
 """What a structured report says, by TID 1500 of DICOM PS3.16: a measurement group per trained observation."""
 
+import unicodedata
 import uuid
 from typing import Final
 
@@ -45,6 +46,17 @@ _NO_UNITS: Final = CodedConcept("1", "UCUM", "no units")
 def derived_uid(*parts: str) -> str:
     """Give a UID of the UUID kind (PS3.5 B.2) that is the same for the same parts."""
     return str(UID.from_uuid(str(uuid.uuid5(uuid.NAMESPACE_OID, "\n".join(parts)))))
+
+
+def frame_read(report: Report) -> list[int] | None:
+    """Which frame of the source was read, from 1; None where it holds no more than one, and none is named."""
+    audit = report.prediction.audit
+    return [audit.frame] if audit.frames > 1 else None
+
+
+def instance(report: Report, filed: Dataset) -> str:
+    """Name the picture that was read: the source instance, and of several frames the one."""
+    return "/".join(map(str, [filed.SOPInstanceUID, *(frame_read(report) or ())]))
 
 
 def content(report: Report, filed: Dataset) -> MeasurementReport:
@@ -115,7 +127,7 @@ def _group(report: Report, row: Row, filed: Dataset) -> MeasurementsAndQualitati
             said.append(QualitativeEvaluation(concept("STATED"), presence_code(row.verdict.presence)))
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
-            uid=derived_uid("score", filed.SOPInstanceUID, manifest.weights_sha256, row.observation),
+            uid=derived_uid("score", instance(report, filed), manifest.weights_sha256, row.observation),
             identifier=tr("Score for {name}", name=row.name),
         ),
         algorithm_id=AlgorithmIdentification(
@@ -128,7 +140,9 @@ def _group(report: Report, row: Row, filed: Dataset) -> MeasurementsAndQualitati
             if value == value  # undefined is left out, and the remarks say why
         ],
         qualitative_evaluations=said,
-        source_images=[SourceImageForMeasurementGroup(filed.SOPClassUID, filed.SOPInstanceUID)],
+        source_images=[
+            SourceImageForMeasurementGroup(filed.SOPClassUID, filed.SOPInstanceUID, frame_read(report))
+        ],
     )
     if row.verdict is not None and row.verdict.comment:
         group[0].ContentSequence.append(_text("READER_COMMENT", row.verdict.comment))
@@ -136,4 +150,6 @@ def _group(report: Report, row: Row, filed: Dataset) -> MeasurementsAndQualitati
 
 
 def _text(name: str, words: str) -> TextContentItem:
-    return TextContentItem(concept(name), words, RelationshipTypeValues.CONTAINS)
+    """Make an item of text: lines end in CR LF, and no other control characters are in it (PS3.5 6.1.3)."""
+    plain = "".join(sign for sign in words if sign == "\n" or unicodedata.category(sign) != "Cc")
+    return TextContentItem(concept(name), plain.replace("\n", "\r\n"), RelationshipTypeValues.CONTAINS)

@@ -2,7 +2,6 @@
 
 import io
 import math
-from typing import Final
 
 from chexmodel.language import current, tr
 from chexmodel.report import ALPHA, NOTICE, Report, audit_actions
@@ -22,10 +21,8 @@ from chexmodel.report_schema import (
     VerdictOut,
 )
 from chexmodel.scores import Estimate
+from chexmodel.spreadsheet import inert
 from chexmodel.version import __version__
-
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""Signs by which a spreadsheet takes a cell of text for a formula."""
 
 
 def to_json(report: Report) -> bytes:
@@ -99,12 +96,12 @@ def to_csv(report: Report) -> bytes:
     table["not_trained"] = [row.not_trained or "" for row in rows]
     table["verdict"] = [row.verdict.answer if row.verdict else "" for row in rows]
     table["verdict_presence"] = [(row.verdict.presence or "") if row.verdict else "" for row in rows]
-    table["verdict_comment"] = [_inert(row.verdict.comment) if row.verdict else "" for row in rows]
-    table["comment"] = _inert(report.word.comment)
+    table["verdict_comment"] = [inert(row.verdict.comment) if row.verdict else "" for row in rows]
+    table["comment"] = inert(report.word.comment)
     table["insisted"] = report.insisted
     table["insistence"] = report.insistence
-    table["file"] = _inert(report.name)
-    table["model"] = manifest.name
+    table["file"] = inert(report.name)
+    table["model"] = inert(manifest.name)
     table["weights_sha256"] = manifest.weights_sha256
     table["code_version"] = __version__
     table["made"] = report.made.isoformat(timespec="seconds")
@@ -133,10 +130,6 @@ def to_png(report: Report, observation: str, alpha: float = ALPHA) -> bytes:
         shown = report.prediction.overlay(observation, alpha)
     shown.save(stream, format="PNG")
     return stream.getvalue()
-
-
-def _inert(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _identity(report: Report) -> IdentityOut | None:

@@ -18,7 +18,7 @@ from chexmodel.language import tr
 from chexmodel.report import ALPHA, NOTICE, Report, audit_actions
 from chexmodel.report_capture import captured, label
 from chexmodel.report_codes import schemes
-from chexmodel.report_content import content, derived_uid
+from chexmodel.report_content import content, derived_uid, frame_read, instance
 from chexmodel.report_filing import FILED, LOSSY, REFERRED, filing, unreadable
 from chexmodel.report_rows import Row
 from chexmodel.version import __version__
@@ -99,8 +99,9 @@ def secondary_capture(report: Report, observation: str, alpha: float = ALPHA) ->
         written.DateOfSecondaryCapture = written.ContentDate
         written.TimeOfSecondaryCapture = written.ContentTime
         written.BurnedInAnnotation = "YES"
+        written.ConversionType = "WSD"  # made at a workstation, not taken from a digital interface
         written.DerivationDescription = _derivation(report, row)
-        written.SourceImageSequence = [_reference(filed)]
+        written.SourceImageSequence = [_reference(report, filed)]
         for keyword in LOSSY:
             if keyword in filed:
                 setattr(written, keyword, filed[keyword].value)
@@ -118,10 +119,12 @@ def _derivation(report: Report, row: Row) -> str:
     return " ".join([*said, *audit_actions(report)])[:_TEXT]
 
 
-def _reference(filed: Dataset) -> Dataset:
+def _reference(report: Report, filed: Dataset) -> Dataset:
     reference = Dataset()
     reference.ReferencedSOPClassUID = filed.SOPClassUID
     reference.ReferencedSOPInstanceUID = filed.SOPInstanceUID
+    if frames := frame_read(report):
+        reference.ReferencedFrameNumber = frames
     reference.PurposeOfReferenceCodeSequence = [
         CodedConcept.from_code(codes.DCM.SourceImageForImageProcessingOperation)
     ]
@@ -159,7 +162,7 @@ def _common(report: Report, filed: Dataset, kind: str, about: str = "") -> dict[
     return {
         "series_instance_uid": derived_uid(kind, filed.SeriesInstanceUID, manifest.weights_sha256, made),
         "series_number": _SERIES[kind],
-        "sop_instance_uid": derived_uid(kind, filed.SOPInstanceUID, manifest.weights_sha256, made, about),
+        "sop_instance_uid": derived_uid(kind, instance(report, filed), manifest.weights_sha256, made, about),
         "instance_number": 1 + (report.prediction.observations.index(about) if about else 0),
         "series_description": tr("Scores of a model") if kind == "SR" else tr("Heatmap of a model"),
         "manufacturer": "chexmodel",

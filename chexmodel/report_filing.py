@@ -12,6 +12,7 @@ from typing import Final
 
 from pydicom import Dataset, dcmread
 from pydicom.config import disable_value_validation
+from pydicom.multival import MultiValue
 
 from chexmodel.errors import ChexError
 from chexmodel.language import mark, tr
@@ -34,7 +35,7 @@ FILED: Final = (
 )
 """Elements of patient and study that every object of a study repeats."""
 
-LOSSY: Final = ("LossyImageCompression", "LossyImageCompressionMethod")
+LOSSY: Final = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 """Elements that whatever is derived from a picture keeps: what was lost stays lost."""
 
 _OPTIONAL: Final = ("IssuerOfPatientID", "PatientAge", "StudyDescription", "BodyPartExamined", *LOSSY)
@@ -56,7 +57,7 @@ def identity(source: bytes) -> dict[str, str]:
     """
     with unreadable():
         header = _header(source)
-        return {keyword: str(header.get(keyword) or "").strip() for keyword in IDENTITY}
+        return {keyword: _value(header, keyword) for keyword in IDENTITY}
 
 
 def filing(source: bytes) -> Dataset:
@@ -73,7 +74,7 @@ def filing(source: bytes) -> Dataset:
     """
     with unreadable():
         header = _header(source)
-        missing = [keyword for keyword in REFERRED if not str(header.get(keyword) or "").strip()]
+        missing = [keyword for keyword in REFERRED if not _value(header, keyword)]
         if missing:
             raise ChexError(
                 tr(
@@ -84,9 +85,9 @@ def filing(source: bytes) -> Dataset:
             )
         found = Dataset()
         for keyword in REFERRED:
-            setattr(found, keyword, str(header.get(keyword)).strip())
+            setattr(found, keyword, _value(header, keyword))
         for keyword in (*FILED, "BodyPartExamined", *LOSSY):
-            value = repaired(keyword, str(header.get(keyword) or "").strip())
+            value = repaired(keyword, _value(header, keyword))
             if value or keyword not in _OPTIONAL:
                 setattr(found, keyword, value)
         return found
@@ -129,6 +130,13 @@ def unreadable() -> Iterator[None]:
                 kind=type(error).__name__,
             )
         ) from None
+
+
+def _value(header: Dataset, keyword: str) -> str:
+    """Return an element as written: pydicom takes a backslash, which some put into a text, for two values."""
+    value = header.get(keyword)
+    several = isinstance(value, MultiValue)
+    return ("\\".join(map(str, value)) if several else str(value or "")).strip()
 
 
 def _header(source: bytes) -> Dataset:

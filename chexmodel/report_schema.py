@@ -4,7 +4,7 @@ Keys and codes are English and stay as they are within a major version of the sc
 `title` and the like are in `language`. A number that is undefined is null, and a field beside it says why.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,7 +19,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
 
 
 class Interval(_Part):
@@ -150,3 +150,8 @@ class ReadingOut(_Part):
     warnings: list[str]
     findings: list[FindingOut] = Field(description="the 14 observations, in CheXpert's order")
     comment: str = Field(description="the reader's, on the whole reading")
+
+
+def json_schema() -> dict[str, Any]:
+    """Give the JSON Schema of the export, draft 2020-12: every key is there, whatever its value."""
+    return ReadingOut.model_json_schema(mode="serialization")

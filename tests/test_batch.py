@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from chexmodel import batch, phantom
 from chexmodel.batch import CALLED, overlays, read_films, seconds_left, to_csv, zipped
-from chexmodel.containers import open_uploads
+from chexmodel.containers import Refusal, open_uploads
 from chexmodel.errors import ChexError
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.predictor import Prediction, Predictor
@@ -121,6 +121,14 @@ def test_the_table_has_a_row_per_film_and_per_other_file(
     assert set(table["weights_sha256"]) == {predictor.bundle.manifest.weights_sha256}
 
 
+def test_a_name_is_no_formula(predictor: Predictor, results: list[batch.Result]) -> None:
+    refused = [Refusal("@SUM(1).txt", "It is no film."), Refusal("a-b.txt", "It is no film.")]
+    named = dataclasses.replace(results[0].entry, name="=HYPERLINK(1).png")
+    written = to_csv([dataclasses.replace(results[0], entry=named)], refused, predictor)
+    table = pd.read_csv(io.BytesIO(written))
+    assert table["file"].tolist() == ["'=HYPERLINK(1).png", "'@SUM(1).txt", "a-b.txt"]
+
+
 def chunks(png: bytes) -> Iterator[bytes]:
     """Types of a PNG's chunks."""
     at = 8
@@ -200,10 +208,35 @@ def test_the_page_shows_another_score_and_opens_a_film(page: AppTest) -> None:
     first = press(page, "Read all").dataframe[0].value["score"]
     page.selectbox(key="many-finding").set_value("Edema")
     assert not ran(page).dataframe[0].value["score"].equals(first)
-    page.selectbox(key="many-open").set_value(3)
+    next(box for box in page.selectbox if box.label == "Film to open").set_value(3)
     press(page, "Open this film")
     assert [text.value for text in page.markdown] == ["opened: c"]
     assert not ran(page).markdown
+
+
+def upload(folder: Path, files: dict[str, bytes]) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+
+
+def test_what_was_asked_of_one_upload_is_not_done_to_the_next(page: AppTest, tmp_path: Path) -> None:
+    page.session_state["many-reading"] = "of another upload"
+    assert set(ran(page).dataframe[0].value["status"]) == {"waiting", "not read"}
+    chosen = page.dataframe[0].proto.id
+    upload(tmp_path / "films", {"x.png": phantom.png(size=96), "y.png": phantom.png(size=64)})
+    assert ran(page).dataframe[0].proto.id != chosen  # a row picked there is none here
+
+
+def test_a_film_goes_by_the_name_it_came_under(page: AppTest, tmp_path: Path) -> None:
+    press(page, "Read all")
+    upload(tmp_path / "films", {"again.png": FILMS[0][1], "once more.png": FILMS[0][1]})
+    table = ran(page).dataframe[0].value
+    assert table["status"].tolist() == ["read", "read"]
+    (kept,) = page.session_state["many-results"].values()
+    assert kept.entry.name == "once more.png"  # the bytes of the former upload are let go
+    assert any("All 2 films are done" in text.value for text in page.caption)
 
 
 def test_the_page_makes_the_overlays_when_asked(page: AppTest) -> None:

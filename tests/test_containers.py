@@ -157,8 +157,8 @@ def test_a_bomb_is_refused_before_anything_is_inflated(monkeypatch: pytest.Monke
     monkeypatch.setattr(zipfile.ZipFile, "open", never)
     opened = open_upload("bomb.zip", bomb)
     assert not opened.films
-    assert all("the limit is 50 MB" in reason for reason in reasons(opened).values())
-    assert len(opened.refused) == 2
+    assert "the limit is 50 MB" in reasons(opened)["bomb.png"]
+    assert "choose them instead" in reasons(opened)["nested.zip"]
 
 
 @pytest.mark.parametrize("declared", [5000, 2 * 2**20])
@@ -231,7 +231,27 @@ def test_only_the_beginning_of_a_film_in_an_archive_is_inflated_to_list_it(
 
 def test_names_are_shown_without_what_does_not_print() -> None:
     opened = open_upload("x.zip", packed({"a\x1b[31m\n.png": PNG, "../../etc/film.png": PNG}))
-    assert names(opened)[0] == "a[31m.png"
+    assert names(opened) == ["a[31m.png", "../../etc/film.png"]
+    (entry,) = open_upload("x.zip", packed({"a" * 60_000 + ".png": PNG})).films
+    assert len(entry.name) <= 1024
+    assert entry.name.endswith("a.png")
+
+
+def test_every_upload_gives_films_or_a_reason() -> None:
+    (entry,), _ = open_upload(".hidden.png", PNG)
+    assert entry.name == ".hidden.png"
+    assert "no picture" in reasons(open_upload("DICOMDIR", dicom(PixelData=None)))["DICOMDIR"]
+    table = b"Path,Frontal/Lateral\nx/y/z.jpg,Lateral\n"
+    for data in (packed({"folder/": b"", ".DS_Store": b"Bud1"}), packed({"t.csv": table})):
+        assert "no film in it" in reasons(open_upload("x.zip", data))["x.zip"]
+    assert open_uploads([]) == Opened((), ())
+
+
+def test_a_table_whose_quote_never_ends_stops_nothing() -> None:
+    table = b'Path,Frontal/Lateral\n"' + b"x" * 200_000
+    opened = open_upload("x.zip", packed({"t.csv": table, "film.png": PNG}))
+    assert names(opened) == ["film.png"]
+    assert "save it anew as CSV" in reasons(opened)["t.csv"]
 
 
 def test_an_entry_shows_no_bytes() -> None:

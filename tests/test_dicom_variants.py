@@ -225,3 +225,10 @@ def test_a_header_is_peeked_at_without_its_pixels() -> None:
     assert not dicom_header.peek(whole[:400]).picture
     assert "For Processing" in seen.kind
     assert dicom_header.peek(dicom(SOPClassUID="1.2.3.4")).kind == "an object of no stated class"
+
+
+@pytest.mark.parametrize("part", [0.5, 0.99])
+def test_a_compressed_file_that_ends_too_early_is_called_incomplete(part: float, tmp_path: Path) -> None:
+    whole = transcoded(dicom(), gdcm.TransferSyntax.RLELossless, tmp_path)
+    with pytest.raises(ImageError, match=r"RLE Lossless.*damaged or incomplete"):
+        read(whole[: int(part * len(whole))])

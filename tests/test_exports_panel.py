@@ -1,7 +1,9 @@
 """The export panel: what it offers for which film, and that the file of every button can be made."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from tiny_bundle import UNTRAINED
 
 from chexmodel import phantom
 from chexmodel.language import number
+from chexmodel.ui.exports import _now
 
 ALL = ["Report (PDF)", "Data (JSON)", "Table (CSV)", "Heatmap (PNG)"]
 FILED = ["Structured report (DICOM SR)", "Heatmap (Secondary Capture)"]
@@ -120,3 +123,18 @@ def test_files_are_made_in_the_language_of_the_page(panel: Panel, buttons: dict[
     made = list(buttons.values())[1]["data"]()  # clicked later, in a thread without the page's language
     assert b'"language": "fr"' in made
     assert number(0.5) == "0.50"
+
+
+@pytest.mark.parametrize("zone", [None, "", "Etc/Unknown", "../Paris", "Europe/Paris"])
+def test_the_time_is_that_of_the_browser_or_the_server(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    monkeypatch.setattr(st, "context", SimpleNamespace(timezone=zone))
+    made = _now()
+    assert abs(made - datetime.now(UTC)) < timedelta(minutes=1)
+    assert made.utcoffset() is not None
+    assert (str(made.tzinfo) == "Europe/Paris") == (zone == "Europe/Paris")
+
+
+def test_a_tick_of_one_film_is_none_of_the_next(panel: Panel, buttons: dict[str, dict[str, Any]]) -> None:
+    keys = {panel(phantom.png(size=96, seed=seed), dicom=False).checkbox[0].key for seed in (0, 1)}
+    keys |= {panel(film_dicom(), dicom=True).checkbox[0].key}
+    assert len(keys) == 3

@@ -25,6 +25,7 @@ from chexmodel.report import NOTICE, Report
 from chexmodel.report_codes import SCHEME, observation_code
 from chexmodel.report_dicom import refused, secondary_capture, structured_report
 from chexmodel.report_filing import REFERRED, filing, identity, repaired
+from chexmodel.verdicts import Word
 
 DCIODVFY = shutil.which("dciodvfy")
 needs_dciodvfy = pytest.mark.skipif(DCIODVFY is None, reason="dicom3tools' dciodvfy is not installed")
@@ -165,6 +166,50 @@ def test_both_refer_to_the_film_and_lie_in_its_study(named: Report, source: byte
         assert FILE not in str(made)
     assert len({report.SOPInstanceUID, capture.SOPInstanceUID, film.SOPInstanceUID}) == 3
     assert structured_report(named) == structured_report(named)
+
+
+def test_of_several_frames_the_one_that_was_read_is_referred_to(predictor: Predictor, tmp_path: Path) -> None:
+    pixels = phantom.draw(size=96)
+    several = np.stack([pixels, pixels // 2]).astype("<u2").tobytes()
+    source = film_dicom(NumberOfFrames=2, PixelData=several)
+    made = []
+    for frame in (0, 1):
+        prediction = predictor.predict(source, frame=frame)
+        report = reported(predictor, source, prediction=prediction, name=FILE)
+        read = dcmread(BytesIO(structured_report(report)))
+        capture = dcmread(BytesIO(secondary_capture(report, "Edema")))
+        references = [
+            item.ReferencedSOPSequence[0]
+            for group in groups(read)
+            for item in group.ContentSequence
+            if "ReferencedSOPSequence" in item
+        ]
+        assert references
+        for reference in (*references, capture.SourceImageSequence[0]):
+            assert reference.ReferencedFrameNumber == frame + 1
+        made += [read.SOPInstanceUID, capture.SOPInstanceUID]
+        made += [item.UID for group in groups(read) for item in group.ContentSequence if "UID" in item]
+    assert len(set(made)) == len(made)
+
+
+def test_texts_are_written_as_dicom_wants_them(predictor: Predictor) -> None:
+    source = film_dicom(
+        PatientID=["A", "B"],
+        StudyDescription=["chest", "bed"],
+        LossyImageCompression="01",
+        LossyImageCompressionRatio=["10", "2.5"],
+        LossyImageCompressionMethod=["ISO_10918_1", "ISO_15444_1"],
+    )
+    word = Word(comment="first\nsecond\a 👍 عربي")
+    report = reported(predictor, source, word=word, name=FILE)
+    read = dcmread(BytesIO(structured_report(report)))
+    assert items(read, "READER_COMMENT")[0].TextValue == "first\r\nsecond 👍 عربي"
+    assert (read.PatientID, read.StudyDescription) == (["A", "B"], ["chest", "bed"])
+    assert identity(source)["PatientID"] == "A\\B"
+    capture = dcmread(BytesIO(secondary_capture(report, "Edema")))
+    assert capture.LossyImageCompressionMethod == ["ISO_10918_1", "ISO_15444_1"]
+    assert capture.LossyImageCompressionRatio == [10, 2.5]
+    assert capture.ConversionType == "WSD"
 
 
 def test_the_capture_is_the_overlay_over_a_bar(named: Report) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
@@ -46,8 +46,9 @@ def exports(
         name: the file's name; exported only if the reader ticks it.
         source: the bytes of a DICOM file; None for another kind.
     """
-    # Of each film its own widgets: a tick for one patient's identity is none for the next one's.
-    film = hashlib.sha256(prediction.film.tobytes() + name.encode()).hexdigest()[:12]
+    # Of each film its own widgets: a tick for one patient's identity is none for the next one's. What the
+    # network was given tells films apart at a hundredth of the bytes: this runs at each click on the page.
+    film = hashlib.sha256(prediction.network_input().tobytes() + name.encode()).hexdigest()[:12]
     with guard():
         _panel(prediction, bundle, word, insisted, name, source, f"export-{film}")
 
@@ -127,6 +128,8 @@ def _speaking(write: Callable[[Report], bytes], report: Report) -> Callable[[], 
 
 
 def _now() -> datetime:
-    """Tell the time where the reader is, as far as the browser says."""
-    zone = st.context.timezone
-    return datetime.now(ZoneInfo(zone)) if zone else datetime.now().astimezone()
+    """Tell the time where the reader is, as far as the browser says and this machine knows the place."""
+    try:
+        return datetime.now(ZoneInfo(st.context.timezone or ""))
+    except (ValueError, OSError, ZoneInfoNotFoundError):  # none, or such as "Etc/Unknown" of Chromium
+        return datetime.now().astimezone()

@@ -4,7 +4,9 @@ What is read stays in this session alone. A click while films are read interrupt
 them and starts it anew: each result is therefore stored as it comes, and reading goes on with what is left.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -49,13 +51,17 @@ def many(predictor: Predictor, entries: Sequence[Entry], refused: Sequence[Refus
         The film that the reader chose to open, in the one run after the choice; else None.
     """
     results = _kept(entries)
-    done = [results[key] for entry in entries if (key := _key(predictor, entry)) in results]
+    # By its own name each: a film may be there twice, under two.
+    done = [
+        replace(results[key], entry=entry) for entry in entries if (key := _key(predictor, entry)) in results
+    ]
     left = [entry for entry in entries if _key(predictor, entry) not in results]
-    reading = bool(left) and st.session_state.get(_READING, False)
+    upload = _digest(entries)
+    reading = bool(left) and st.session_state.get(_READING) == upload
     place = st.container()
     with place:
-        _controls(done, left, reading=reading)
-    opened = _table(predictor, entries, {result.entry.key: result for result in done}, refused)
+        _controls(done, left, upload, reading=reading)
+    opened = _table(predictor, entries, {result.entry.key: result for result in done}, refused, upload)
     if done and not reading:
         _downloads(predictor, done, refused)
     if reading and opened is None:
@@ -68,21 +74,31 @@ def _key(predictor: Predictor, entry: Entry) -> tuple[str, str, str]:
     return entry.key, predictor.bundle.manifest.weights_sha256, current()
 
 
+def _digest(entries: Sequence[Entry]) -> str:
+    """Tell one upload from another: what was asked or picked of one is not meant for the next."""
+    return hashlib.sha256("\n".join(entry.key for entry in entries).encode()).hexdigest()[:12]
+
+
 def _kept(entries: Sequence[Entry]) -> Results:
-    """Return this session's results of the films on the page; those of films that left it are dropped."""
-    films = {entry.key for entry in entries}
+    """Return this session's results of the films on the page; those of films that left it are dropped.
+
+    So are the bytes of a former upload of the same films, which a result would hold by its entry.
+    """
+    films = {entry.key: entry for entry in entries}
     results: Results = st.session_state.get(_RESULTS, {})
-    results = {key: result for key, result in results.items() if key[0] in films}
+    results = {
+        key: replace(result, entry=films[key[0]]) for key, result in results.items() if key[0] in films
+    }
     st.session_state[_RESULTS] = results
     return results
 
 
-def _controls(done: list[Result], left: list[Entry], *, reading: bool) -> None:
+def _controls(done: list[Result], left: list[Entry], upload: str, *, reading: bool) -> None:
     if reading:
         st.button(
             tr("Cancel (keeps what is read)"),
             on_click=_set_reading,
-            args=(False,),
+            args=(None,),
             icon=":material/stop_circle:",
         )
         return
@@ -94,11 +110,11 @@ def _controls(done: list[Result], left: list[Entry], *, reading: bool) -> None:
         if done
         else trn("Read the film", "Read all {n} films", len(left))
     )
-    st.button(label, on_click=_set_reading, args=(True,), type="primary", icon=":material/play_circle:")
+    st.button(label, on_click=_set_reading, args=(upload,), type="primary", icon=":material/play_circle:")
 
 
-def _set_reading(value: bool) -> None:
-    st.session_state[_READING] = value
+def _set_reading(upload: str | None) -> None:
+    st.session_state[_READING] = upload
 
 
 def _read(predictor: Predictor, left: list[Entry], done: list[Result], results: Results) -> None:
@@ -108,7 +124,7 @@ def _read(predictor: Predictor, left: list[Entry], done: list[Result], results: 
         results[_key(predictor, result.entry)] = result  # before anything that a click may interrupt
         done.append(result)
         bar.progress(len(done) / total, text=_progress_words(done, total - len(done)))
-    _set_reading(False)
+    _set_reading(None)
     st.rerun()
 
 
@@ -142,6 +158,7 @@ def _table(
     entries: Sequence[Entry],
     results: dict[str, Result],
     refused: Sequence[Refusal],
+    upload: str,
 ) -> Entry | None:
     finding = st.selectbox(
         tr("Score in the table, to sort by"),
@@ -167,7 +184,7 @@ def _table(
         placeholder="—",
         on_select="rerun",
         selection_mode="single-row",
-        key=_TABLE,
+        key=f"{_TABLE}-{upload}",
     )
     st.caption(
         tr(
@@ -176,9 +193,8 @@ def _table(
         )
     )
     place, button = st.columns([4, 1], vertical_alignment="bottom")
-    named = place.selectbox(
-        tr("Film to open"), range(len(entries)), format_func=lambda k: entries[k].name, key="many-open"
-    )
+    films, key = range(len(entries)), f"many-open-{upload}"
+    named = place.selectbox(tr("Film to open"), films, format_func=lambda k: entries[k].name, key=key)
     if button.button(tr("Open this film"), disabled=named is None, width="stretch") and named is not None:
         return entries[named]
     return _newly_picked(entries, chosen["selection"]["rows"])
@@ -212,6 +228,7 @@ def _downloads(predictor: Predictor, done: list[Result], refused: Sequence[Refus
     state = (finding, *(_key(predictor, result.entry) for result in done))
     kept = st.session_state.get(_ARCHIVE)
     if kept is None or kept[0] != state:
+        st.session_state.pop(_ARCHIVE, None)  # of other films or another finding, and up to 500 MB
         if not right.button(tr("Make the overlays"), icon=":material/layers:", width="stretch"):
             return
         with guard():
