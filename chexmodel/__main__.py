@@ -135,8 +135,11 @@ def read(
     overlay: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None,
     finding: str | None = None,
     alpha: float = 0.55,
+    insist: bool = False,
 ) -> None:
     """Read one film: a score per finding against its threshold. For research and teaching only.
+
+    A film that the check of the input rejects gets the reason and no scores, but for --insist.
 
     Args:
         image: a PNG, JPEG, TIFF or DICOM file, up to 50 MB.
@@ -145,10 +148,13 @@ def read(
         overlay: also write the film with the heatmap of one finding, at its size. Default: not written.
         finding: whose heatmap. Default: the finding with the highest score.
         alpha: opacity of the strongest evidence, 0 to 1.
+        insist: read it all the same.
     """
     from chexmodel.predictor import Predictor
 
     prediction = Predictor.from_bundle(model).predict(image)
+    if prediction.gate is not None and prediction.withheld and not insist:
+        raise ChexError(f"{prediction.gate.reason} Give --insist to read it all the same.")
     table = prediction.frame()
     ranked = table.sort_values("probability", ascending=False, na_position="last")
     print(ranked.to_string(index=False, float_format="{:.3f}".format, na_rep="—"))

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from reports import rejected
 from tiny_bundle import UNTRAINED, write_tiny_bundle
 
 from chexmodel import phantom
@@ -97,3 +98,18 @@ def test_the_shipped_model_beats_a_constant_on_the_test_films(shared: Path) -> N
         logits = [row[f"logit {name}"] for name in OBSERVATIONS]
         assert np.allclose(predictor.predict(path).logits, logits, atol=1e-3, equal_nan=True)
     assert predictor.bundle.metrics().splits["test"].macro["auroc"].low > 0.5
+
+
+def test_a_rejected_film_gets_scores_only_on_insistence(
+    made: Path, film: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    withheld = rejected(Predictor.from_bundle(made).predict(film))
+    monkeypatch.setattr(Predictor, "predict", lambda *_, **__: withheld)
+    assert main(["read", str(film), "--model", str(made)]) == 2
+    shown = capsys.readouterr()
+    assert not shown.out
+    assert withheld.gate is not None
+    assert withheld.gate.reason in shown.err
+    assert "--insist" in shown.err
+    assert main(["read", str(film), "--model", str(made), "--insist"]) == 0
+    assert OBSERVATIONS[3] in capsys.readouterr().out

@@ -63,5 +63,6 @@ def _switch() -> None:
     st.query_params[PARAMETER] = st.session_state[SWITCH_KEY]
     # The browser keeps the chosen options as it showed them: it is told them anew, in the other language.
     for key, value in st.session_state.items():
-        if isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) for v in value)):
+        several = isinstance(value, list) and bool(value)  # an empty one may be an uploader's: not to be set
+        if isinstance(value, str) or (several and all(isinstance(v, str) for v in value)):
             st.session_state[key] = value
