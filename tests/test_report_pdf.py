@@ -57,14 +57,8 @@ def test_every_figure_of_the_reading_is_in_the_text(predictor: Predictor, film: 
         points = (with_interval(row.point.sensitivity), with_interval(row.point.specificity))
         dagger = "†" if row.point.scarce else ""
         verdict = row.verdict.words() if row.verdict else "—"
-        line = [
-            f"{row.name}{dagger}",
-            row.figure(row.probability),
-            band_words(row),
-            row.words,
-            *points,
-            verdict,
-        ]
+        figures = (row.figure(row.probability), band_words(row), row.words, *points)
+        line = [f"{row.name}{dagger}", *figures, verdict]
         assert plain("".join(line)) in text
     assert predictor.bundle.manifest.weights_sha256 in text
     assert "Pneumonia–corrected:uncertain." in text
