@@ -14,8 +14,6 @@ from chexmodel.report_rows import Decision, OperatingPoint, Row, by_weight, rows
 from chexmodel.verdicts import Word
 
 State = Literal["above", "indeterminate", "below", "untrained"]
-ORDER: Final[tuple[State, ...]] = ("above", "indeterminate", "below", "untrained")
-"""How the list is sorted; those below threshold and those not trained are folded."""
 
 _STATES: Final[dict[Decision, State]] = {
     "at_or_above": "above",
