@@ -47,11 +47,11 @@ def captured(report: Report, observation: str, alpha: float) -> Image.Image:
 def label(row: Row) -> str:
     """Say what a heatmap's finding scored: its name, the score, the decision and the threshold."""
     return tr(
-        "{name}: score {score:.2f}, {words} ({threshold:.2f})",
+        "{name}: score {score}, {words} ({threshold})",
         name=row.name,
-        score=row.probability,
+        score=row.figure(row.probability),
         words=row.words,
-        threshold=row.threshold,
+        threshold=row.figure(row.threshold),
     )
 
 

@@ -1,6 +1,7 @@
 """The paper of the PDF report: A4, one typeface, the notice and "1/2" on each page, no author in the file."""
 
 import io
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
@@ -77,6 +78,16 @@ def style(name: str) -> ParagraphStyle:
 def text(words: str, name: str = "body") -> Paragraph:
     """Set plain words: markup in them is shown as it was typed, and line breaks are kept."""
     return Paragraph(escape(words).replace("\n", "<br/>"), style(name))
+
+
+def set_whole(words: str) -> bool:
+    """Whether a text is printed as it was written: the typeface has its signs, and they run to the right."""
+    fonts()
+    glyphs = pdfmetrics.getFont(REGULAR).face.charToGlyph
+    return all(
+        sign.isspace() or (ord(sign) in glyphs and unicodedata.bidirectional(sign) not in ("R", "AL"))
+        for sign in words
+    )
 
 
 def bound(story: Sequence[Flowable], *, title: str, made: datetime) -> bytes:

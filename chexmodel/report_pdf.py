@@ -8,10 +8,10 @@ from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, KeepTogether, Spacer, Table
 
 from chexmodel.evaluation_tables import SCARCE
-from chexmodel.language import number, tr
+from chexmodel.language import tr
 from chexmodel.report import NOTICE, Report, audit_actions, audit_facts, model_facts, withheld
 from chexmodel.report_filing import IDENTITY, identity
-from chexmodel.report_page import BOX, PALE, RULE, WARNING, WIDTH, bound, text
+from chexmodel.report_page import BOX, PALE, RULE, WARNING, WIDTH, bound, set_whole, text
 from chexmodel.report_pictures import pictures
 from chexmodel.report_rows import Row, band_words, by_weight, with_interval
 
@@ -49,6 +49,7 @@ def pdf(report: Report) -> bytes:
         *pictures(report),
         *_findings(report),
         *_word(report),
+        *_unset(report),
         *_warnings(report),
         *_audit(report),
         *_model(report),
@@ -116,7 +117,7 @@ def _line(row: Row) -> list[Flowable]:
     star = " *" if row.point.films == "fit" else ""
     return [
         text(f"{_MARKS[row.decision]}{row.name}{dagger}", weight),
-        text(number(row.probability), weight),
+        text(row.figure(row.probability), weight),
         text(band_words(row), "cell"),
         text(row.words, weight),
         text(with_interval(row.point.sensitivity) + star, "cell"),
@@ -180,6 +181,20 @@ def _word(report: Report) -> list[Flowable]:
     if not said and not report.word.verdicts:
         said = [tr("The reader gave no verdict and no comment.")]
     return _section(tr("The reader's word"), [text(words) for words in said]) if said else []
+
+
+def _unset(report: Report) -> list[Flowable]:
+    """Say so where what others wrote, the reader or the file, is not printed whole."""
+    written = [report.word.comment, *(verdict.comment for verdict in report.word.verdicts.values())]
+    if report.name:
+        written += [report.name, *(identity(report.source).values() if report.source else ())]
+    if all(map(set_whole, written)):
+        return []
+    said = tr(
+        "Signs that this report's typeface lacks are printed as boxes, and what is written from right to "
+        "left is not put in its order: the JSON export has the text whole."
+    )
+    return [Spacer(1, 1 * mm), text(said, "small")]
 
 
 def _warnings(report: Report) -> list[Flowable]:

@@ -59,7 +59,8 @@ def _film_caption(report: Report) -> str:
 
 
 def _overlay(report: Report, row: Row, scale: float, column: float) -> list[Flowable]:
-    title = tr("{name}: score {score:.2f}, {words}", name=row.name, score=row.probability, words=row.words)
+    score = row.figure(row.probability)
+    title = tr("{name}: score {score}, {words}", name=row.name, score=score, words=row.words)
     said = [tr("Where the score came from, not an outline of disease.")]
     if row.place:
         said.append(tr("Strongest evidence: {place}.", place=row.place))

@@ -23,6 +23,7 @@ DECISIONS: Final[dict[Decision, str]] = {
     "indeterminate": mark("indeterminate"),
     "not_trained": mark("not trained in this model"),
 }
+_SMALL: Final = 0.1
 _READ_FIRST: Final[tuple[Decision, ...]] = ("at_or_above", "indeterminate", "below", "not_trained")
 
 
@@ -89,6 +90,10 @@ class Row:
     def words(self) -> str:
         """The decision in the language in use."""
         return tr(DECISIONS[self.decision])
+
+    def figure(self, value: float) -> str:
+        """Write a score or a threshold of this row: below 0.1 two decimals would make the two alike."""
+        return number(value, ".3f" if self.threshold < _SMALL else ".2f")
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -188,8 +193,8 @@ def with_interval(estimate: Estimate) -> str:
 def band_words(row: Row) -> str:
     """Write a threshold and the indeterminate band around it."""
     if math.isnan(row.low):
-        return number(row.threshold)
-    return f"{number(row.threshold)} ({number(row.low)}–{number(row.high)})"
+        return row.figure(row.threshold)
+    return f"{row.figure(row.threshold)} ({row.figure(row.low)}–{row.figure(row.high)})"
 
 
 def _or_zero(value: float) -> float:

@@ -265,6 +265,23 @@ def test_everything_by_keyboard_and_nothing_reruns(page: "playwright.Page") -> N
     assert pressed(page) == []
 
 
+def test_brackets_of_keyboards_that_type_them_with_altgr(page: "playwright.Page") -> None:
+    page.locator(".stage").focus()
+    press = """(node, options) => node.dispatchEvent(
+        new KeyboardEvent("keydown", {bubbles: true, composed: true, cancelable: true, ...options}))"""
+    for options in ({"key": "]", "altKey": True, "ctrlKey": True}, {"key": "]", "altKey": True}):
+        page.locator(".stage").evaluate(press, options)
+    assert slider(page, "Level").input_value() == "54"
+    for options in (
+        {"key": "]", "metaKey": True},
+        {"key": "i", "altKey": True},
+        {"key": "r", "ctrlKey": True},
+    ):
+        page.locator(".stage").evaluate(press, options)
+    assert slider(page, "Level").input_value() == "54"
+    assert page.get_by_role("button", name="Invert").get_attribute("aria-pressed") == "false"
+
+
 def test_a_rerun_leaves_what_the_reader_set(page: "playwright.Page") -> None:
     page.get_by_role("button", name=f"score for {THIRD}").click()
     page.locator(".stage").focus()

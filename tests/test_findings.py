@@ -16,9 +16,12 @@ from chexmodel.explain import EXACT
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.language import using
 from chexmodel.predictor import Prediction, Predictor
-from chexmodel.ui.findings import ORDER, Finding, findings
+from chexmodel.ui.findings import Finding, findings
 
 CALLED, UNSURE, QUIET = OBSERVATIONS[3], OBSERVATIONS[5], OBSERVATIONS[8]
+
+
+ORDER = ("above", "indeterminate", "below", "untrained")
 
 
 @pytest.fixture(scope="module")

@@ -33,8 +33,8 @@ def film_of(pixels: np.ndarray) -> Film:
     [
         ({"ViewPosition": "LL"}, "lateral view", "lateral view"),
         ({"PatientOrientation": ["P", "F"]}, "lateral view", "lateral view"),
-        ({"PatientAge": "017Y"}, "under 18", "17 years"),
-        ({"PatientAge": "011M"}, "under 18", "0 years"),
+        ({"PatientAge": "017Y"}, "under 18", "an age under 18"),
+        ({"PatientAge": "011M"}, "under 18", "an age under 18"),
         ({"PatientOrientation": ["R", "F"]}, "orientation", "mirrored"),
         ({"PatientOrientation": ["R", "H"]}, "orientation", "upside down"),
         ({"PatientOrientation": ["F", "R"]}, "orientation", "turned or flipped"),

@@ -162,3 +162,11 @@ def test_an_insisted_reading_is_marked_in_each(predictor: Predictor, film: bytes
     left = (360 - 96) // 2
     assert np.array_equal(marked[:96, left : left + 96], plain)
     assert (marked[96:] > 200).any()
+
+
+def test_the_age_of_a_child_is_told_with_the_identity_alone(predictor: Predictor) -> None:
+    source = film_dicom(PatientAge="007Y")
+    bare = json.loads(to_json(reported(predictor, source)))
+    assert any("an age under 18" in warning for warning in bare["warnings"])
+    assert not any("7" in warning for warning in bare["warnings"] if "age" in warning)
+    assert json.loads(to_json(reported(predictor, source, name=FILE)))["identity"]["age_years"] == 7

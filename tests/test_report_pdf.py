@@ -16,6 +16,7 @@ from chexmodel.localisation_words import trust
 from chexmodel.methods import EXACT
 from chexmodel.predictor import Predictor
 from chexmodel.report import NOTICE, Report
+from chexmodel.report_capture import label
 from chexmodel.report_pdf import pdf
 from chexmodel.report_rows import band_words, with_interval
 from chexmodel.verdicts import LONGEST, Verdict, Word
@@ -56,7 +57,8 @@ def test_every_figure_of_the_reading_is_in_the_text(predictor: Predictor, film: 
         points = (with_interval(row.point.sensitivity), with_interval(row.point.specificity))
         dagger = "†" if row.point.scarce else ""
         verdict = row.verdict.words() if row.verdict else "—"
-        line = [f"{row.name}{dagger}", number(row.probability), band_words(row), row.words, *points, verdict]
+        figures = (row.figure(row.probability), band_words(row), row.words, *points)
+        line = [f"{row.name}{dagger}", *figures, verdict]
         assert plain("".join(line)) in text
     assert predictor.bundle.manifest.weights_sha256 in text
     assert "Pneumonia–corrected:uncertain." in text
@@ -142,6 +144,40 @@ def test_the_longest_word_is_broken_over_pages(predictor: Predictor, film: bytes
     assert 2 <= len(reader.pages) <= 4
     _, silent = read(pdf(reported(predictor, film, word=Word())))
     assert plain("The reader gave no verdict and no comment.") in silent
+
+
+@pytest.mark.parametrize(
+    ("comment", "whole"),
+    [("Épanchement ≥ 2 cm\n– à revoir", True), ("👍", False), ("山田", False), ("שלום", False)],
+)
+def test_what_is_not_printed_as_written_is_told(
+    predictor: Predictor, film: bytes, comment: str, whole: bool
+) -> None:
+    verdict = Verdict(answer="accepted", comment=comment)
+    for word in (Word(comment=comment), Word(verdicts={"Edema": verdict})):
+        _, text = read(pdf(reported(predictor, film, word=word)))
+        assert (plain("the JSON export has the text whole") in text) != whole
+
+
+def test_a_name_that_is_not_printed_as_written_is_told(predictor: Predictor) -> None:
+    source = film_dicom(PatientName="Yamada^Tarou=山田^太郎", SpecificCharacterSet="ISO_IR 192")
+    for name, told in (("", False), (FILE, True)):
+        _, text = read(pdf(reported(predictor, source, name=name)))
+        assert (plain("the JSON export has the text whole") in text) == told
+
+
+def test_a_small_score_and_its_threshold_are_told_apart(predictor: Predictor, film: bytes) -> None:
+    prediction = predictor.predict(film)
+    k = prediction.observations.index("Edema")
+    scores, thresholds, bands = (
+        array.copy() for array in (prediction.probabilities, prediction.thresholds, prediction.bands)
+    )
+    scores[k], thresholds[k], bands[k] = 0.0312, 0.0341, (0.033, 0.036)
+    decisions = tuple(False if i == k else said for i, said in enumerate(prediction.decisions))
+    small = replace(prediction, probabilities=scores, thresholds=thresholds, bands=bands, decisions=decisions)
+    report = reported(predictor, film, prediction=small)
+    assert plain("0.031 0.034 (0.033–0.036) below threshold") in read(pdf(report))[1]
+    assert label(report.rows()[k]) == "Edema: score 0.031, below threshold (0.034)"
 
 
 def test_a_tall_film_fits(predictor: Predictor) -> None:

@@ -73,9 +73,21 @@ def test_the_signed_scale_is_symmetric_and_absent_where_nothing_speaks_against(
     assert first["ticks"]["signed"] == ["−3", "−1.5", "0", "+1.5", "+3"]
     assert first["ticks"]["heat"] == ["0", "1", "2"]
     assert first["ticks"]["contour"] == ["0.5 (25 %)", "1 (50 %)", "1.5 (75 %)"]
-    assert second["extent"] == 0.0
+    assert second["extent"] == 3.0  # shown with a sign beside the other, though nothing speaks against
     assert viewers._tick(123.4) == "123"
+    assert viewers._tick(-0.0000123) == "−0.000012"
     assert second["digest"] == first["digest"]
+    grids = {"A": np.zeros((2, 2), np.float32), "B": np.ones((2, 2), np.float32)}
+    assert sent([Pane("Film", film, grids, 2.0)], monkeypatch)["panes"][0]["extent"] == 0.0
+    flat = Pane("Prior", film, {"A": grids["A"]}, 1.0)
+    beside = sent([Pane("Film", film, {"A": -grids["B"]}, 2.0), flat], monkeypatch)["panes"]
+    assert beside[1]["extent"] == 1.0  # never a scale of no length
+
+
+def test_a_map_that_is_not_finite_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    grids = {"A": np.full((2, 2), np.nan, np.float32), "B": np.ones((2, 2), np.float32)}
+    (pane,) = sent([Pane("Film", np.zeros((4, 4), np.uint8), grids)], monkeypatch)["panes"]
+    assert list(pane["maps"]) == ["B"]
 
 
 def test_palettes_are_sent_as_they_are_painted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,15 +7,13 @@ from typing import Final, Literal
 
 from chexmodel.bundle import Bundle
 from chexmodel.explain import EXACT, Method
-from chexmodel.language import number, tr
+from chexmodel.language import tr
 from chexmodel.localisation_words import UNSEEN, trust
 from chexmodel.predictor import Prediction
 from chexmodel.report_rows import Decision, OperatingPoint, Row, by_weight, rows, with_interval
 from chexmodel.verdicts import Word
 
 State = Literal["above", "indeterminate", "below", "untrained"]
-ORDER: Final[tuple[State, ...]] = ("above", "indeterminate", "below", "untrained")
-"""How the list is sorted; those below threshold and those not trained are folded."""
 
 _STATES: Final[dict[Decision, State]] = {
     "at_or_above": "above",
@@ -23,7 +21,6 @@ _STATES: Final[dict[Decision, State]] = {
     "below": "below",
     "not_trained": "untrained",
 }
-_SMALL: Final = 0.1  # below it two decimals would write a score and its threshold alike
 
 
 @dataclass(frozen=True)
@@ -103,7 +100,6 @@ def _untrained(row: Row) -> Finding:
 
 
 def _trained(row: Row, where: str, caption: str) -> Finding:
-    spec = ".3f" if row.threshold < _SMALL else ".2f"
     return Finding(
         observation=row.observation,
         name=row.name,
@@ -111,8 +107,8 @@ def _trained(row: Row, where: str, caption: str) -> Finding:
         score=row.probability,
         threshold=row.threshold,
         band=(row.low, row.high),
-        said=tr("score for {name}: {score}", name=row.name, score=number(row.probability, spec)),
-        side=_side(row, spec),
+        said=tr("score for {name}: {score}", name=row.name, score=row.figure(row.probability)),
+        side=_side(row),
         operating=_operating(row.point),
         remarks=_remarks(row),
         where=where,
@@ -120,10 +116,10 @@ def _trained(row: Row, where: str, caption: str) -> Finding:
     )
 
 
-def _side(row: Row, spec: str) -> str:
+def _side(row: Row) -> str:
     if row.decision == "indeterminate":
-        return tr("indeterminate ({low}–{high})", low=number(row.low, spec), high=number(row.high, spec))
-    value = number(row.threshold, spec)
+        return tr("indeterminate ({low}–{high})", low=row.figure(row.low), high=row.figure(row.high))
+    value = row.figure(row.threshold)
     if row.decision == "at_or_above":
         return tr("at or above threshold {value}", value=value)
     return tr("below threshold {value}", value=value)

@@ -229,7 +229,9 @@ class Viewer {
   }
 
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    // French and German keyboards type [ ] { } with AltGr, which Windows reports as Ctrl and Alt, macOS as Alt.
+    const typed = event.altKey && "[]{}".includes(event.key);
+    if (event.metaKey || ((event.ctrlKey || event.altKey) && !typed)) return;
     const target = event.composedPath()[0];
     const sliding = target.type === "range" && /^(Arrow|Page|Home|End)/.test(event.key);
     const act = sliding ? undefined : this.actions()[event.key];

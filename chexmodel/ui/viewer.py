@@ -1,5 +1,6 @@
 """The viewer: films, their maps and the findings in one component, drawn in the browser without reruns."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -61,21 +62,25 @@ def viewer(panes: Sequence[Pane], *, key: str, unit: str, height: int = HEIGHT) 
         "words": words(unit),
         "colours": {"heat": _bytes(palette()), "signed": _bytes(signed_palette())},
     }
-    _component(key=key, data=payload.pack([_sheet(pane) for pane in panes], about))
+    # A map that is not finite, as of an observation that was not trained, is none: it would be painted black.
+    maps = [{name: grid for name, grid in pane.maps.items() if np.isfinite(grid).all()} for pane in panes]
+    # One view for all films: where one has values below 0, every one has a scale with a sign.
+    signed = any(float(grid.min()) < 0 for some in maps for grid in some.values())
+    sheets = [_sheet(pane, some, signed=signed) for pane, some in zip(panes, maps, strict=True)]
+    _component(key=key, data=payload.pack(sheets, about))
 
 
-def _sheet(pane: Pane) -> payload.Sheet:
-    lowest = min((float(grid.min()) for grid in pane.maps.values()), default=0.0)
-    extent = max((float(np.abs(grid).max()) for grid in pane.maps.values()), default=0.0)
+def _sheet(pane: Pane, maps: Mapping[str, NDArray[np.float32]], *, signed: bool) -> payload.Sheet:
+    extent = max((float(np.abs(grid).max()) for grid in maps.values()), default=0.0)
     about = {
         "title": pane.title,
         "scale": pane.scale,
-        "extent": extent if lowest < 0 else 0.0,
+        "extent": (extent or pane.scale) if signed else 0.0,
         "ticks": _ticks(pane.scale, extent),
         "findings": [_row(finding) for finding in pane.findings],
         "insisted": pane.insisted,
     }
-    return payload.Sheet(pane.pixels, pane.maps, about)
+    return payload.Sheet(pane.pixels, maps, about)
 
 
 def _ticks(scale: float, extent: float) -> dict[str, list[str]]:
@@ -92,6 +97,8 @@ def _ticks(scale: float, extent: float) -> dict[str, list[str]]:
 def _tick(value: float, sign: str = "") -> str:
     """Two significant digits, and never as a power of ten."""
     spec = ".0f" if abs(value) >= 10 else ".2g"
+    if 0 < abs(value) < 1e-4:
+        spec = f".{1 - math.floor(math.log10(abs(value)))}f"
     return number(value, (sign if value else "") + spec).replace("-", "−")
 
 
