@@ -57,8 +57,29 @@ class GateRate(BaseModel):
     unreadable: int = 0
 
 
+class HintRate(BaseModel):
+    """On how many films of a source a hint of quality speaks.
+
+    shown: AS_THEY_ARE, or how they were spoilt. check: the hint, of `quality.CHECKS`; "" for any of them.
+    spoken: films on which it speaks. share: of all, with its interval.
+    """
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
+
+    source: str
+    shown: str
+    check: str
+    films: int
+    patients: int
+    spoken: int
+    share: Estimate
+
+
 class GateRates(BaseModel):
-    """`gate.json`: of which weights, by what command, fitted to how many training films, and the rates."""
+    """`gate.json`: of which weights, by what command, fitted to how many training films, and the rates.
+
+    `hints`: of the hints of quality, which belong to the program and not to the weights.
+    """
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
 
@@ -67,3 +88,4 @@ class GateRates(BaseModel):
     fitted_films: int
     fitted_patients: int
     rates: list[GateRate] = Field(default=[])
+    hints: list[HintRate] = Field(default=[])

@@ -181,7 +181,14 @@ def _gate(manifest: Manifest, gate: GateRates) -> str:
         "offered for a film is counted if it is the right one; after it the film is accepted. Whether a film "
         "is mirrored is the hardest question, and a heart on the right side looks like a mirrored film."
     )
-    return "\n\n".join([fitted, f"```\n{gate.command}\n```", tables.gate(gate), reading, sources])
+    parts = [fitted, f"```\n{gate.command}\n```", tables.gate(gate), reading, sources]
+    if gate.hints:
+        parts += [
+            "**Hints of quality** on the same films, and on these spoilt on purpose. The limits of the hints "
+            "were set with films of all these sources in view, so that the rates flatter them.",
+            tables.hints(gate),
+        ]
+    return "\n\n".join(parts)
 
 
 def _gate_limit(gate: GateRates | None) -> str:

@@ -136,6 +136,20 @@ def gate(rates: GateRates) -> str:
     return table(header, rows)
 
 
+def hints(rates: GateRates) -> str:
+    """On how many films the hints of quality speak: a row per source and way to spoil the films."""
+    rows = [
+        [
+            f"{rate.source}: {rate.shown}",
+            rate.check or "any",
+            f"{rate.spoken:,} of {rate.films:,}",
+            interval(rate.share, digits=3),
+        ]
+        for rate in rates.hints
+    ]
+    return table(["films", "hint", "speaks on", "share"], rows)
+
+
 def _shown(rate: GateRate) -> str:
     if rate.kind == "others":
         return "other pictures"

@@ -20,6 +20,7 @@ from train.dataset import Split, Splits, load_splits, together
 from train.gate_fit import fit_gate
 from train.gate_measure import Folder, Watch, external, film_rates, other_rate, others, unseen
 from train.gate_measure import together as all_of
+from train.hints import hint_rates
 from train.judged import fit_config, require_same_data
 
 
@@ -59,7 +60,8 @@ def gate(config: GateConfig) -> GateRates:
     rates = [rate for folder in films for rate in film_rates(watch, folder)]
     for parent, folders in pictures.items():
         rates += _other_rates(watch, parent, folders)
-    measured = _rates(fitted, _command(config), rates)
+    hints = [rate for folder in films for rate in hint_rates(folder)]
+    measured = _rates(fitted, _command(config), rates).model_copy(update={"hints": hints})
     folds = [pair.validation for pair in splits.pairs]
     card = write_card(
         manifest,
