@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 
-def page(number: int) -> str:
+def web_page(number: int) -> str:
     """A page with a table, a form, a chart or paragraphs, by turns, for light and dark browsers."""
     rng = np.random.default_rng(number)
     words = _words()

@@ -26,7 +26,7 @@ from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a program, it stands in no package
 
-from drawn_pictures import drawn, page, text
+from drawn_pictures import drawn, text, web_page
 
 from chexmodel import images, phantom
 from chexmodel.errors import ImageError
@@ -169,7 +169,7 @@ def screenshots(folder: Path) -> str:
     from playwright.sync_api import sync_playwright
 
     internal = ("version", "flags", "downloads", "history", "bookmarks", "about", "credits", "system")
-    shown = [f"chrome://{name}" for name in internal] + [page(k) for k in range(12)]
+    shown = [f"chrome://{name}" for name in internal] + [web_page(k) for k in range(12)]
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as driver, tempfile.TemporaryDirectory() as profile:
         for size, scheme in ((WIDE, "light"), (TALL, "light"), (WIDE, "dark")):
