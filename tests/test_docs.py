@@ -6,13 +6,16 @@ import shlex
 import subprocess
 import sys
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import pytest
 import tyro
 
 from chexmodel import bundle
+from chexmodel.correction import Correction
 from chexmodel.evaluation_tables import best_constant
+from chexmodel.gate_rates import ALL_PLACED, AS_THEY_ARE, GateRates
 from chexmodel.localisation_words import summary
 from chexmodel.methods import EXACT
 from chexmodel.protocol import load_table_protocols
@@ -162,3 +165,19 @@ def test_readme_figures_are_those_of_the_study() -> None:
     assert f"{study.films:,} films of {study.patients:,} patients, {study.folds} patient-wise folds" in text
     assert f"{study.seeds} seeds, {study.epochs} epochs at {study.image_size} px" in text
     assert f"over the {len(study.observations)} observations" in text
+
+
+def test_readme_says_of_the_input_check_what_was_measured() -> None:
+    readme = (ROOT / "README.md").read_text()
+    rates = GateRates.model_validate_json((DEMO / "gate.json").read_text()).rates
+    mirrored = Correction(mirror=True).words()
+    films = product(("valid.csv", "external"), (AS_THEY_ARE, ALL_PLACED, mirrored))
+    wanted = [*films, ("unseen", AS_THEY_ARE)]
+    for source, shown in wanted:
+        rate = next(rate for rate in rates if (rate.source, rate.shown) == (source, shown))
+        right = round(rate.right.value * rate.pictures)
+        of = f" of {rate.pictures:,}" if shown == ALL_PLACED else ""
+        figures = f"{rate.right.value:.3f}, {rate.right.low:.3f}–{rate.right.high:.3f}"
+        assert f"| {right:,}{of} ({figures}) |" in readme
+        if shown == ALL_PLACED:
+            assert f"{rate.corrected:,} of the {rate.pictures:,}" in readme
