@@ -206,7 +206,7 @@ def export(
     """
     from chexmodel.language import using
     from chexmodel.predictor import Predictor
-    from chexmodel.report import Report, called, withheld
+    from chexmodel.report import Report, called
     from chexmodel.report_dicom import refused
     from chexmodel.report_formats import FORMATS
     from chexmodel.verdicts import Word
@@ -223,7 +223,7 @@ def export(
             predictor.bundle,
             Word(),
             overlays=finding or called(prediction) or (highest,),
-            insisted=insist and withheld(prediction),
+            insisted=insist and prediction.withheld,
             made=datetime.now().astimezone(),
             name=image.name if identity else "",
             source=image.read_bytes() if prediction.audit.format == "DICOM" else None,

@@ -84,11 +84,6 @@ class _File(NamedTuple):
     read: Callable[..., bytes]
 
 
-def open_upload(name: str, data: bytes) -> Opened:
-    """Find the films in one uploaded file, a film or a ZIP; see `open_uploads`."""
-    return open_uploads([(name, data)])
-
-
 def open_uploads(files: Sequence[tuple[str, bytes]]) -> Opened:
     """Find the films in what was uploaded: films, the files of a folder, ZIPs with folders.
 

@@ -48,7 +48,7 @@ class Report:
 
     def __post_init__(self) -> None:
         """Refuse what must not be exported."""
-        if withheld(self.prediction) and not self.insisted:
+        if self.prediction.withheld and not self.insisted:
             raise ChexError(
                 tr(
                     "This film's reading was withheld, so there is nothing to export: correct the film, or "
@@ -86,11 +86,6 @@ class Report:
         """Date and time to the minute, with the offset to UTC."""
         offset = self.made.strftime("%z")
         return f"{self.made:%Y-%m-%d %H:%M} (UTC{offset[:3]}:{offset[3:5]})"
-
-
-def withheld(prediction: Prediction) -> bool:
-    """Whether the gate rejected the film: its scores are then shown only where the reader insists."""
-    return prediction.gate is not None and not prediction.gate.accepted
 
 
 def called(prediction: Prediction) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from reportlab.platypus import Flowable, KeepTogether, Spacer, Table
 
 from chexmodel.evaluation_tables import SCARCE
 from chexmodel.language import tr
-from chexmodel.report import NOTICE, Report, audit_actions, audit_facts, model_facts, withheld
+from chexmodel.report import NOTICE, Report, audit_actions, audit_facts, model_facts
 from chexmodel.report_filing import IDENTITY, identity
 from chexmodel.report_page import BOX, PALE, RULE, WARNING, WIDTH, bound, set_whole, text
 from chexmodel.report_pictures import pictures
@@ -199,7 +199,7 @@ def _unset(report: Report) -> list[Flowable]:
 
 def _warnings(report: Report) -> list[Flowable]:
     remarks = list(report.prediction.warnings)
-    if report.prediction.gate is not None and not withheld(report.prediction):
+    if report.prediction.gate is not None and not report.prediction.withheld:
         remarks.append(tr("The check of the input took the film for an upright frontal chest X-ray."))
     return _section(
         tr("To know before trusting the scores"), [text(f"• {remark}", "cell") for remark in remarks]

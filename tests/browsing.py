@@ -23,7 +23,7 @@ WAIT = 60_000  # ms; a cold start loads torch
 
 
 @contextmanager
-def started(runs: Path, script: Path = ROOT / "app.py") -> Iterator[str]:
+def started(runs: Path, script: Path = ROOT / "app.py", **environment: str) -> Iterator[str]:
     """Start the app, or another script, on a free port, with the shipped models and those of `runs`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -33,7 +33,7 @@ def started(runs: Path, script: Path = ROOT / "app.py") -> Iterator[str]:
     server = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=os.environ | {"CHEXMODEL_RUNS": str(runs), "PYTHONPATH": str(ROOT)},
+        env=os.environ | {"CHEXMODEL_RUNS": str(runs), "PYTHONPATH": str(ROOT)} | environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

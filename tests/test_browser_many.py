@@ -1,12 +1,6 @@
 """The page of many films in a real browser: read, cancel, go on, sort, open, take along."""
 
 import io
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from browsing import CHROMIUM, session, settled, too_wide
+from browsing import CHROMIUM, session, settled, started, too_wide
 from dicom_files import dicom
 from PIL import Image
 
@@ -45,39 +39,15 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def many_address(films: Path, tiny_bundle: Path) -> Iterator[str]:
+def many_address(films: Path, tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start the small app with a model that takes 0.4 s a film."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = os.environ | {
+    environment = {
         "CHEXMODEL_TEST_FILMS": str(films),
         "CHEXMODEL_TEST_BUNDLE": str(tiny_bundle),
         "CHEXMODEL_TEST_SLOWNESS": "0.4",
-        "PYTHONPATH": str(APP.parents[1]),
     }
-    options = ["--server.headless=true", f"--server.port={port}", "--server.address=127.0.0.1"]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", str(APP), *options],
-        cwd=APP.parents[1],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
-                break
-            except OSError:
-                time.sleep(0.25)
-        else:
-            pytest.fail("the app did not start within a minute")
+    with started(tmp_path_factory.mktemp("runs"), APP, **environment) as url:
         yield url
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 def button(page: "playwright.Page", name: str) -> "playwright.Locator":

@@ -14,11 +14,15 @@ from hypothesis import strategies as st
 from pydicom.uid import EncapsulatedPDFStorage, generate_uid
 
 from chexmodel import archives, containers, film, phantom
-from chexmodel.containers import Entry, Opened, frontal, open_upload, open_uploads
+from chexmodel.containers import Entry, Opened, frontal, open_uploads
 from chexmodel.errors import ImageError
 from chexmodel.images import read
 
 PNG = phantom.png(size=64)
+
+
+def opened_alone(name: str, data: bytes) -> Opened:
+    return open_uploads([(name, data)])
 
 
 def packed(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -40,7 +44,7 @@ def reasons(opened: Opened) -> dict[str, str]:
 
 def test_a_lone_film_is_itself() -> None:
     for data, kind in ((PNG, "PNG"), (dicom(ViewPosition="PA"), "DICOM")):
-        (entry,), refused = open_upload("film", data)
+        (entry,), refused = opened_alone("film", data)
         assert (entry.kind, entry.size, entry.frames, refused) == (kind, len(data), 1, ())
         assert entry.data == data
         assert entry.key == hashlib.sha256(data).hexdigest()
@@ -61,7 +65,7 @@ def test_a_zip_of_folders_gives_its_films_without_the_junk(compression: int) -> 
         "empty.dcm": b"",
         "report": dicom(PixelData=None, SOPClassUID=EncapsulatedPDFStorage),
     }
-    opened = open_upload("disc.zip", packed(files, compression))
+    opened = opened_alone("disc.zip", packed(files, compression))
     assert names(opened) == ["study/IM000001", "study/IM000002", "study/film.png"]
     assert [entry.data for entry in opened.films] == list(files.values())[1:4]
     assert [entry.view for entry in opened.films] == ["PA", "LATERAL", None]
@@ -126,24 +130,24 @@ def test_views_come_from_a_table_and_from_chexperts_names() -> None:
         "small/train.csv": table.encode(),
         "scores.csv": b"a,b\n1,2\n",
     }
-    opened = open_upload("small.zip", packed(files))
+    opened = opened_alone("small.zip", packed(files))
     assert [entry.view for entry in opened.films] == ["AP", None, "LATERAL", "LATERAL"]
     assert list(reasons(opened)) == ["scores.csv"]
 
 
 def test_only_so_many_films_and_bytes_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     many = packed({f"{k:03}.png": PNG for k in range(203)})
-    opened = open_upload("many.zip", many)
+    opened = opened_alone("many.zip", many)
     assert len(opened.films) == 200
     assert list(reasons(opened)) == ["200.png", "201.png", "202.png"]
     assert "first 200" in reasons(opened)["200.png"]
     monkeypatch.setattr(containers, "MAX_TOTAL", int(2.5 * len(PNG)))
-    opened = open_upload("many.zip", packed({f"{k}.png": PNG for k in range(4)}))
+    opened = opened_alone("many.zip", packed({f"{k}.png": PNG for k in range(4)}))
     assert names(opened) == ["0.png", "1.png"]
     monkeypatch.setattr(archives, "MAX_MEMBERS", 3)
-    assert "lists 4 files" in reasons(open_upload("x", packed({str(k): PNG for k in range(4)})))["x"]
+    assert "lists 4 files" in reasons(opened_alone("x", packed({str(k): PNG for k in range(4)})))["x"]
     monkeypatch.setattr(containers, "MAX_NESTED", 10)
-    opened = open_upload("out.zip", packed({"in.zip": packed({"a.png": PNG})}))
+    opened = opened_alone("out.zip", packed({"in.zip": packed({"a.png": PNG})}))
     assert "too large" in reasons(opened)["in.zip"]
 
 
@@ -155,7 +159,7 @@ def test_a_bomb_is_refused_before_anything_is_inflated(monkeypatch: pytest.Monke
         raise AssertionError("inflated")
 
     monkeypatch.setattr(zipfile.ZipFile, "open", never)
-    opened = open_upload("bomb.zip", bomb)
+    opened = opened_alone("bomb.zip", bomb)
     assert not opened.films
     assert "the limit is 50 MB" in reasons(opened)["bomb.png"]
     assert "choose them instead" in reasons(opened)["nested.zip"]
@@ -166,7 +170,7 @@ def test_a_size_that_lies_inflates_no_more_than_it_declares(declared: int) -> No
     large = PNG + bytes(5 * 2**20)
     honest = packed({"film.png": large})
     lying = honest.replace(len(large).to_bytes(4, "little"), declared.to_bytes(4, "little"))
-    opened = open_upload("lying.zip", lying)
+    opened = opened_alone("lying.zip", lying)
     if declared < 2**20:  # the first look sees it
         assert "damaged here" in reasons(opened)["film.png"]
         return
@@ -202,7 +206,7 @@ def other_compression() -> bytes:
     ],
 )
 def test_what_can_not_be_opened_is_refused_with_its_reason(data: bytes, where: str, message: str) -> None:
-    opened = open_upload("x", data)
+    opened = opened_alone("x", data)
     assert not opened.films
     assert list(reasons(opened)) == [where]
     assert message in reasons(opened)[where]
@@ -210,7 +214,7 @@ def test_what_can_not_be_opened_is_refused_with_its_reason(data: bytes, where: s
 
 def test_a_header_longer_than_the_first_look_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(containers, "_HEAD", 300)
-    (entry,), _ = open_upload("x.zip", packed({"film": dicom(ViewPosition="PA")}))
+    (entry,), _ = opened_alone("x.zip", packed({"film": dicom(ViewPosition="PA")}))
     assert entry.view == "PA"
     np.testing.assert_array_equal(read(entry.data).pixels, read(dicom()).pixels)
 
@@ -223,39 +227,39 @@ def test_only_the_beginning_of_a_film_in_an_archive_is_inflated_to_list_it(
     monkeypatch.setattr(
         archives.Member, "read", lambda self, most=None: asked.append(most) or inflate(self, most)
     )
-    (entry,), _ = open_upload("x.zip", packed({"film": dicom()}))
+    (entry,), _ = opened_alone("x.zip", packed({"film": dicom()}))
     assert asked == [2**20]
     assert entry.data == entry.data
     assert asked == [2**20, None, None]
 
 
 def test_names_are_shown_without_what_does_not_print() -> None:
-    opened = open_upload("x.zip", packed({"a\x1b[31m\n.png": PNG, "../../etc/film.png": PNG}))
+    opened = opened_alone("x.zip", packed({"a\x1b[31m\n.png": PNG, "../../etc/film.png": PNG}))
     assert names(opened) == ["a[31m.png", "../../etc/film.png"]
-    (entry,) = open_upload("x.zip", packed({"a" * 60_000 + ".png": PNG})).films
+    (entry,) = opened_alone("x.zip", packed({"a" * 60_000 + ".png": PNG})).films
     assert len(entry.name) <= 1024
     assert entry.name.endswith("a.png")
 
 
 def test_every_upload_gives_films_or_a_reason() -> None:
-    (entry,), _ = open_upload(".hidden.png", PNG)
+    (entry,), _ = opened_alone(".hidden.png", PNG)
     assert entry.name == ".hidden.png"
-    assert "no picture" in reasons(open_upload("DICOMDIR", dicom(PixelData=None)))["DICOMDIR"]
+    assert "no picture" in reasons(opened_alone("DICOMDIR", dicom(PixelData=None)))["DICOMDIR"]
     table = b"Path,Frontal/Lateral\nx/y/z.jpg,Lateral\n"
     for data in (packed({"folder/": b"", ".DS_Store": b"Bud1"}), packed({"t.csv": table})):
-        assert "no film in it" in reasons(open_upload("x.zip", data))["x.zip"]
+        assert "no film in it" in reasons(opened_alone("x.zip", data))["x.zip"]
     assert open_uploads([]) == Opened((), ())
 
 
 def test_a_table_whose_quote_never_ends_stops_nothing() -> None:
     table = b'Path,Frontal/Lateral\n"' + b"x" * 200_000
-    opened = open_upload("x.zip", packed({"t.csv": table, "film.png": PNG}))
+    opened = opened_alone("x.zip", packed({"t.csv": table, "film.png": PNG}))
     assert names(opened) == ["film.png"]
     assert "save it anew as CSV" in reasons(opened)["t.csv"]
 
 
 def test_an_entry_shows_no_bytes() -> None:
-    entry: Entry = open_upload("x.png", PNG).films[0]
+    entry: Entry = opened_alone("x.png", PNG).films[0]
     assert len(repr(entry)) < 400
 
 
@@ -270,7 +274,7 @@ def test_damaged_archives_give_films_or_reasons(data: st.DataObject) -> None:
     places = st.integers(0, len(damaged) - 1) | st.integers(max(0, len(damaged) - 200), len(damaged) - 1)
     for at, value in data.draw(st.lists(st.tuples(places, st.integers(0, 255)), max_size=8)):
         damaged[at] = value
-    for entry in open_upload("x.zip", bytes(damaged[: data.draw(st.integers(1, len(damaged)))])).films:
+    for entry in opened_alone("x.zip", bytes(damaged[: data.draw(st.integers(1, len(damaged)))])).films:
         try:
             assert len(entry.data) <= entry.size
         except ImageError:

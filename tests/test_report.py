@@ -15,7 +15,7 @@ from chexmodel.errors import ChexError
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.language import using
 from chexmodel.predictor import Predictor
-from chexmodel.report import audit_actions, audit_facts, called, model_facts, withheld
+from chexmodel.report import audit_actions, audit_facts, called, model_facts
 from chexmodel.report_rows import band_words, by_weight, with_interval
 from chexmodel.scores import UNKNOWN, Estimate
 
@@ -109,7 +109,7 @@ def test_reading_order_puts_what_is_called_first(predictor: Predictor, film: byt
 
 def test_a_withheld_reading_is_exported_only_on_insistence(predictor: Predictor, film: bytes) -> None:
     prediction = rejected(predictor.predict(film))
-    assert withheld(prediction)
+    assert prediction.withheld
     with pytest.raises(ChexError, match="withheld"):
         reported(predictor, film, prediction=prediction)
     report = reported(predictor, film, prediction=prediction, insisted=True)

@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 from PIL import Image
 
 from chexmodel.explain import palette
@@ -22,11 +21,6 @@ CONFIG: Final = {
     "displaylogo": False,
     "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
 }
-
-
-def grey_image(pixels: NDArray[np.float32]) -> Image.Image:
-    """Turn a film (H, W) in [0, 1] into an 8-bit grey picture."""
-    return Image.fromarray(np.round(pixels * 255.0).astype(np.uint8))
 
 
 def film_figure(picture: Image.Image, *, height: int, scale: tuple[float, str] | None = None) -> go.Figure:

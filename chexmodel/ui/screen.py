@@ -72,7 +72,8 @@ def screen(predictor: Predictor, chosen: Chosen, others: Sequence[Entry], row: D
         _explain(method)
         if compared and earlier is not None:
             _compare(predictor, earlier, prediction)
-        _word_and_exports(predictor, prediction, panes[0].findings, case, chosen)
+        source = chosen.entry.data if prediction.audit.format == "DICOM" else None
+        _word_and_exports(predictor, prediction, panes[0].findings, case, chosen, source)
     seen(predictor, prediction, chosen.entry.name)
 
 
@@ -196,7 +197,12 @@ def _compare(predictor: Predictor, earlier: Prediction, current: Prediction) -> 
 
 @st.fragment
 def _word_and_exports(
-    predictor: Predictor, prediction: Prediction, rows: Sequence[Finding], case: Case, chosen: Chosen
+    predictor: Predictor,
+    prediction: Prediction,
+    rows: Sequence[Finding],
+    case: Case,
+    chosen: Chosen,
+    source: bytes | None,
 ) -> None:
     """Draw the reader's word and, of the same run so that they know it, the exports."""
     with st.expander(tr("Your word on the findings"), icon=":material/rate_review:"):
@@ -208,5 +214,5 @@ def _word_and_exports(
             word,
             insisted=prediction.withheld,
             name=chosen.entry.name,
-            source=chosen.entry.data if prediction.audit.format == "DICOM" else None,
+            source=source,
         )
