@@ -42,6 +42,12 @@ class Case:
     correction: Correction | None = None
     word: Word = field(default_factory=Word)
 
+    def correct(self, further: Correction | None) -> None:
+        """Correct it further, None: not at all; a word on the former scores says nothing of the new ones."""
+        if further is not None and self.correction is not None:
+            further = further.after(self.correction)
+        self.correction, self.word = further, Word()
+
 
 def case_of(chosen: Chosen, predictor: Predictor) -> Case:
     """The case of a film under a model; begun where there is none."""

@@ -88,7 +88,7 @@ def _warn(predictor: Predictor, prediction: Prediction, chosen: Chosen, case: Ca
             tr("Corrected on your request: {what}", what=case.correction.words()), icon=":material/undo:"
         )
         if undo.button(tr("Undo the correction"), width="stretch"):
-            case.correction = None
+            case.correct(None)
             st.rerun()
     remarks = list(prediction.audit.warnings)
     lateral = view_hint(chosen.entry.view)  # known from a table or a name, where no header says it
@@ -115,7 +115,7 @@ def _rejected(gate: GateResult, case: Case) -> None:
         icon=":material/auto_fix_high:",
         width="stretch",
     ):
-        case.correction = gate.correction
+        case.correct(gate.correction)
         st.rerun()
     if insist.button(
         tr("Read it all the same"), width="stretch", help=tr("The reading is then marked, in exports too.")
@@ -206,7 +206,7 @@ def _word_and_exports(
 ) -> None:
     """Draw the reader's word and, of the same run so that they know it, the exports."""
     with st.expander(tr("Your word on the findings"), icon=":material/rate_review:"):
-        word = verdicts(rows, case, key=chosen.key)
+        word = verdicts(rows, case, key=f"{chosen.key}-{case.correction}")
     with st.expander(tr("Exports"), expanded=True, icon=":material/ios_share:"):
         exports(
             prediction,
