@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from analysing import panes, press
 from apps import ran
 from marked import rows
 from PIL import Image
@@ -212,21 +213,22 @@ def test_analyse_says_how_well_the_chosen_method_marks_the_finding(tiny: Path) -
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     at.session_state[MODEL_KEY] = str(tiny)
     ran(at)
-    next(button for button in at.button if "phantom" in button.label).click()
-    ran(at)
+    press(press(at, "phantom"), "Show the model's reading")
     found = bundle.load(tiny).localisation()
-    next(box for box in at.selectbox if box.label == "Finding to explain").select(FINDING)
     for name in ("Grad-CAM", "LayerCAM", "EigenCAM"):
-        next(box for box in at.selectbox if box.label == "Method").set_value(name)
+        at.selectbox(key="method").set_value(name)
         ran(at)
         score = found.widest(FINDING, name)
         expected = "not measured" if score is None else f"{score.hit.value:.0%} ({score.hit.low:.0%} to"
-        assert expected in text(at).split(f"**How well {name} marks {FINDING}**: ")[1].split("\n")[0]
+        (row,) = (row for row in panes(at)[0]["findings"] if row["observation"] == FINDING)
+        assert row["caption"].startswith(f"How well {name} marks {FINDING}: ")
+        assert expected in row["caption"]
     (tiny / "localisation.json").write_bytes(b"{")
-    next(box for box in at.selectbox if box.label == "Method").set_value("Grad-CAM")
+    at.selectbox(key="method").set_value("Grad-CAM")
     ran(at)
     assert "localisation.json" in at.error[0].value
-    assert len(at.get("plotly_chart")) == 2
+    (film,) = panes(at)
+    assert not film["findings"]
 
 
 def test_outlines_are_where_region_and_map_are() -> None:

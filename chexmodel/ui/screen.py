@@ -158,20 +158,17 @@ def _prior_reading(predictor: Predictor) -> Prediction | None:
 
 
 def _pane(predictor: Predictor, prediction: Prediction, title: str, method: Method, *, shown: bool) -> Pane:
-    """The film alone, or with the findings and their maps."""
+    """The film alone, or with the findings and their maps; alone too where a file of the model is damaged."""
     if not shown:
         return Pane(title, prediction.film)
     trained = [name for name in prediction.observations if name not in prediction.not_trained]
     maps = {name: prediction.grid(name, method=method) for name in trained}
     where = {name: position(grid, prediction.film.shape) for name, grid in maps.items()}
-    return Pane(
-        title,
-        prediction.film,
-        maps,
-        strength(prediction.heatmaps) if method == EXACT else 1.0,
-        findings(prediction, predictor.bundle, method=method, where=where),
-        insisted=prediction.withheld,
-    )
+    with guard():
+        rows = findings(prediction, predictor.bundle, method=method, where=where)
+        scale = strength(prediction.heatmaps) if method == EXACT else 1.0
+        return Pane(title, prediction.film, maps, scale, rows, insisted=prediction.withheld)
+    return Pane(title, prediction.film)
 
 
 def _unit(method: Method) -> str:
