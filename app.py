@@ -23,6 +23,8 @@ page = st.navigation(
     ]
 )
 st.html(PAGES / "style.css")
+script = (PAGES / "reach.js").read_text(encoding="utf-8")
+st.html(f"<script>{script}</script>", unsafe_allow_javascript=True, width="content")
 choose_model()
 choose_language()
 st.sidebar.caption(tr(NOTICE))
