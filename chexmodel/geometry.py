@@ -47,7 +47,9 @@ def to_square8(pixels: NDArray[np.float32] | NDArray[np.uint8], size: int) -> to
         (size, size) uint8, within 1 of `to_square` on the scale of 255 (1.5 for films of more than 8 bits).
     """
     if pixels.dtype != np.uint8:
-        pixels = np.rint(255 * np.clip(pixels, 0, 1)).astype(np.uint8)
+        scaled = np.clip(pixels, 0, 1)
+        scaled *= 255  # in place: for a large film, new memory costs more than the arithmetic
+        pixels = np.rint(scaled, out=scaled).astype(np.uint8)
     return to_square(pixels, size)
 
 

@@ -72,6 +72,7 @@ def make_fast(predictor: Predictor) -> None:
         if weights in _making:
             return
         _making.add(weights)
+    predictor.engine_note = tr("model.onnx, which is faster, is being made.")
     command = [sys.executable, "-m", "chexmodel", "export", str(predictor.bundle.path.resolve()), "--cache"]
     try:
         made = subprocess.Popen(
