@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from chexmodel import images
 from chexmodel.decoding_worker import Reply, Request, fill, receive, send
+from chexmodel.dicom_header import Peek
 from chexmodel.errors import ImageError
 from chexmodel.film import Film, check_bytes, check_size
 from chexmodel.images import Source
@@ -65,11 +66,31 @@ class Decoders:
         """
         if not isinstance(source, (bytes, Path)):
             return images.read(source, frame=frame)  # an array: there is nothing to decode
-        if isinstance(source, bytes):
-            check_bytes(len(source))  # before it is sent
+        return cast(Film, self._asked(source, frame=frame))
+
+    def peek(self, data: bytes) -> Peek:
+        """Look at the header of a DICOM, or of its beginning, as `dicom_header.peek` does.
+
+        Raises:
+            ImageError: as `read`.
+        """
+        return cast(Peek, self._asked(data, peek=True))
+
+    def _asked(self, source: bytes | Path, *, frame: int = 0, peek: bool = False) -> Film | Peek:
+        is_path = isinstance(source, Path)
+        body = os.fsencode(source) if isinstance(source, Path) else source
+        check_bytes(len(body))  # before it is sent
+        request = Request(
+            size=len(body),
+            is_path=is_path,
+            peek=peek,
+            frame=frame,
+            language=current(),
+            seconds=2 * self._seconds,  # longer than here: it is for when this process has ended
+        )
         try:
             with self._turn, self._worker() as worker:
-                return worker.read(source, frame, self._seconds)
+                return worker.ask(request, body, self._seconds)
         except _LostError as lost:
             reason = tr(
                 "Reading this file ended the program that decodes it: it is damaged or of a rare variant. "
@@ -81,7 +102,7 @@ class Decoders:
                     "to be slow. Reduce it, or export it anew as PNG or JPEG.",
                     seconds=self._seconds,
                 )
-            if isinstance(source, Path):
+            if is_path:
                 reason = tr("{source}: {error}", source=source, error=reason)
             raise ImageError(reason) from lost
 
@@ -173,19 +194,13 @@ class _Worker:
                 self.idle = True
         return self.idle
 
-    def read(self, source: bytes | Path, frame: int, seconds: float) -> Film:
-        """Have one film read.
+    def ask(self, request: Request, body: bytes, seconds: float) -> Film | Peek:
+        """Have one film read, or peeked at.
 
         Raises:
             ImageError: as `images.read` does.
             _LostError: the worker is lost.
         """
-        is_path = isinstance(source, Path)
-        body = os.fsencode(source) if isinstance(source, Path) else source
-        # Its own limit is longer: it is for when this process has ended.
-        request = Request(
-            size=len(body), is_path=is_path, frame=frame, language=current(), seconds=2 * seconds
-        )
         self.idle = False
         self.files += 1
         with self._within(seconds):
@@ -196,10 +211,12 @@ class _Worker:
                 grey = np.empty((reply.audit.height, reply.audit.width), reply.dtype)
                 fill(self._from, grey)
         self.idle = self.process.poll() is None
-        if reply.audit is not None:
-            return Film(grey, reply.audit)
         if reply.refused:
             raise ImageError(reply.refused)
+        if reply.audit is not None:
+            return Film(grey, reply.audit)
+        if reply.peek is not None:
+            return reply.peek
         raise RuntimeError(f"reading a film failed: {reply.defect}")
 
     def end(self) -> None:

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from chexmodel import images, isolated
+from chexmodel import dicom_header, images, isolated
+from chexmodel.dicom_header import Peek
 from chexmodel.errors import ImageError
-from chexmodel.film import InputAudit, too_much_memory
+from chexmodel.film import InputAudit, as_image_error, too_much_memory
 from chexmodel.language import Language, using
 
 LONGEST_HEAD: Final = 2**20
@@ -30,19 +31,23 @@ Buffer = TypeVar("Buffer", bytearray, NDArray[Any])
 
 
 class Request(BaseModel):
-    """A film to read; `size` bytes follow: the film's, or those of its path. Past `seconds` give it up."""
+    """A film to read, or a DICOM whose header to peek at. Past `seconds` give it up.
+
+    size: bytes that follow: the file's, or those of its path.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     size: int
     is_path: bool
+    peek: bool
     frame: int
     language: Language
     seconds: float
 
 
 class Reply(BaseModel):
-    """What became of it: an audit, and the pixels follow; a sentence; or what is a defect of the reader's.
+    """What became of it: an audit, and the pixels follow; a peek; a sentence; or a defect of the reader's.
 
     Empty, and first of all, it says that the worker's imports are done.
     """
@@ -51,6 +56,7 @@ class Reply(BaseModel):
 
     audit: InputAudit | None = None
     dtype: Literal["uint8", "float32"] = "uint8"
+    peek: Peek | None = None
     refused: str = ""
     defect: str = ""
 
@@ -84,9 +90,12 @@ def fill(stream: IO[bytes], body: Buffer) -> Buffer:
 
 
 def answer(request: Request, body: bytes) -> tuple[Reply, NDArray[Any] | bytes]:
-    """Read one film: the reply, and the pixels (H, W) that go with it."""
+    """Do what is asked: the reply, and the pixels (H, W) that go with it."""
     try:
         with using(request.language):
+            if request.peek:
+                with as_image_error("DICOM"):
+                    return Reply(peek=dicom_header.peek(body)), b""
             source = Path(os.fsdecode(body)) if request.is_path else body
             film = images.read(source, frame=request.frame)
             return Reply(audit=film.audit, dtype=film.grey.dtype.name), np.ascontiguousarray(film.grey)

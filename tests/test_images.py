@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 
-from chexmodel import film, pictures
+from chexmodel import film
 from chexmodel.errors import ImageError
 from chexmodel.images import read
 
