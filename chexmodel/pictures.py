@@ -72,7 +72,7 @@ def read_with_pillow(data: bytes, kind: Literal["PNG", "TIFF"]) -> Film:
         )
     # Loading a TIFF rotates it and forgets its orientation: ask first.
     bits, orientation = _stored_bits(image, data), image.getexif().get(ExifTags.Base.Orientation, 1)
-    upright = ImageOps.exif_transpose(image)
+    upright = ImageOps.exif_transpose(image) if _turns(orientation) else image  # else it is a copy
     actions = _orientation_actions(orientation)
     grey, done, coloured = _grey(upright, bits)
     actions += done
@@ -146,7 +146,7 @@ def _grey(image: Image.Image, bits: int) -> tuple[Grey, list[str], bool]:
         actions.append(tr("converted {colours} to grey", colours=_photometric(image.mode)))
     else:
         actions.append(tr("converted {bits}-bit RGB to grey at 8 bits", bits=bits))
-    colour = image.convert("RGB")
+    colour = image if image.mode == "RGB" else image.convert("RGB")
     return np.array(colour.convert("L")), actions, _is_coloured(colour)
 
 

@@ -16,7 +16,7 @@ import gdcm
 import numpy as np
 import pytest
 from dicom_files import RAMP, dataset, dicom, transcoded, written
-from PIL import Image
+from PIL import ExifTags, Image
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from chexmodel import decoding, images, phantom
@@ -177,7 +177,9 @@ def test_a_file_that_hangs_is_given_up(tmp_path: Path) -> None:
 
 def test_a_film_within_the_limits_that_takes_too_much_memory_is_a_sentence(decoders: Decoders) -> None:
     stream = io.BytesIO()
-    Image.new("RGBA", (7900, 7900)).save(stream, "PNG", compress_level=1)
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6  # a copy more
+    Image.new("RGBA", (7900, 7900)).save(stream, "PNG", compress_level=1, exif=turned)
     before = set(decoders.pids)
     with pytest.raises(ImageError, match="more memory than a film may have: reduce it"):
         decoders.read(stream.getvalue())
