@@ -26,8 +26,8 @@ MAX_TOTAL: Final = 4 * 2**30
 """Most bytes that the films taken at once may be, inflated; one at a time is."""
 MAX_NESTED: Final = 200 * 2**20
 """Most bytes of archives inside of archives, which are held inflated; deeper ones are not opened."""
-MAX_SECONDS: Final = 10.0
-"""Longest time of looking through an upload, s: an archive can be made to take hours."""
+MAX_SECONDS: Final = 4.0
+"""Seconds after which no further file of an upload is looked at: an archive can be made to take hours."""
 _LONGEST_PATH: Final = 1024  # characters; more would fill pages of a report
 _START: Final = 4096  # bytes; enough to tell what a file is
 _HEAD: Final = 2**20  # bytes; nearly every header ends within, and inflating stops there

@@ -27,6 +27,8 @@ from chexmodel.language import current, tr
 
 TIME_LIMIT: Final = 10.0
 """Seconds that reading one file may take."""
+PEEK_LIMIT: Final = 3.0
+"""Seconds that a look at one header may take: of a usual one it takes some milliseconds."""
 MAX_FILES: Final = 500
 """Files after which a worker is replaced: what a decoder leaks ends with it."""
 
@@ -80,17 +82,18 @@ class Decoders:
         is_path = isinstance(source, Path)
         body = os.fsencode(source) if isinstance(source, Path) else source
         check_bytes(len(body))  # before it is sent
+        seconds = min(self._seconds, PEEK_LIMIT) if peek else self._seconds
         request = Request(
             size=len(body),
             is_path=is_path,
             peek=peek,
             frame=frame,
             language=current(),
-            seconds=2 * self._seconds,  # longer than here: it is for when this process has ended
+            seconds=2 * seconds,  # longer than here: it is for when this process has ended
         )
         try:
             with self._turn, self._worker() as worker:
-                return worker.ask(request, body, self._seconds)
+                return worker.ask(request, body, seconds)
         except _LostError as lost:
             reason = tr(
                 "Reading this file ended the program that decodes it: it is damaged or of a rare variant. "
@@ -100,7 +103,7 @@ class Decoders:
                 reason = tr(
                     "Reading this file took more than {seconds:g} s and was stopped: it is damaged or made "
                     "to be slow. Reduce it, or export it anew as PNG or JPEG.",
-                    seconds=self._seconds,
+                    seconds=seconds,
                 )
             if is_path:
                 reason = tr("{source}: {error}", source=source, error=reason)

@@ -1,6 +1,7 @@
 """Label tables, damaged as bytes and as tables; read as the Dataset page reads them."""
 
 import gzip
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -78,14 +79,20 @@ def _columns(data: bytes, rng: np.random.Generator) -> bytes:
     return b"\n".join(map(b",".join, lines))
 
 
+@cache
+def _bomb(letter: bytes, megabytes: int) -> bytes:
+    """A further member of a gzip file."""
+    return gzip.compress(letter * (megabytes * 2**20), 1)
+
+
 def _written(data: bytes, rng: np.random.Generator) -> bytes:
     """The same, or not quite, in another coding of text or packed."""
     text = data.decode(errors="replace")
     ways = (
         lambda: gzip.compress(data),
         lambda: gzip.compress(data)[: int(rng.integers(1, 200))],
-        lambda: gzip.compress(data + bytes(150 * 2**20), 1),
-        lambda: gzip.compress(data + b"\n" * (99 * 2**20), 1),
+        lambda: gzip.compress(data) + _bomb(b"\0", 150),
+        lambda: gzip.compress(data) + _bomb(b"\n", 99),
         lambda: text.encode("utf-16"),
         lambda: text.encode("latin-1", errors="replace"),
         lambda: text.encode("utf-8-sig"),

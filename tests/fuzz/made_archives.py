@@ -5,6 +5,7 @@ import struct
 import warnings
 import zipfile
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -17,6 +18,8 @@ from chexmodel.containers import open_uploads
 from chexmodel.decoding import Decoders
 from chexmodel.errors import ChexError, ImageError
 
+FILMS: Final = 5
+"""How many films of an archive are read: each of them is a file of its own, with its own limits."""
 PNG: Final = phantom.png(size=64)
 Maker = Callable[[np.random.Generator], bytes]
 
@@ -31,11 +34,11 @@ def made(number: int) -> bytes:
 
 
 def read(data: bytes, decoders: Decoders) -> None:
-    """Open one, and read its films: one at least, else the first refusal is raised."""
+    """Open one, and read its first films; if none can be, the first refusal is raised."""
     opened = open_uploads([("upload.zip", data)], peek=decoders.peek)
     refusals = [refused.reason for refused in opened.refused]
     films = 0
-    for entry in opened.films:
+    for entry in opened.films[:FILMS]:
         assert len(entry.name) <= 1024
         assert entry.name.isprintable()
         try:
@@ -78,8 +81,13 @@ def _names(rng: np.random.Generator) -> bytes:
     return _packed([(name, PNG) for name in (*odd, "CON", " ", ".", "a\u0301")] * 2)
 
 
-def _bomb(rng: np.random.Generator) -> bytes:
+@cache
+def _compressed_nothing() -> bytes:
     return _packed([(f"{number}.png", PNG + bytes(49 * 2**20)) for number in range(3)])
+
+
+def _bomb(rng: np.random.Generator) -> bytes:
+    return _compressed_nothing()
 
 
 def _bomb_for_another_packer(rng: np.random.Generator) -> bytes:
@@ -107,7 +115,7 @@ def _slow_headers(rng: np.random.Generator) -> bytes:
     empty = struct.pack("<HHIHHI", 0xFFFE, 0xE000, 0xFFFFFFFF, 0xFFFE, 0xE00D, 0)
     start = dicom()[: 132 + 200]
     head = start[: start.rindex(b"\x02\0")] + struct.pack("<HH2sHI", 9, 0x1001, b"SQ", 0, 0xFFFFFFFF)
-    return _packed([(f"IM{number}", head + empty * int(rng.choice([2**14, 2**16]))) for number in range(12)])
+    return _packed([(f"IM{number}", head + empty * int(rng.choice([2**12, 2**16]))) for number in range(3)])
 
 
 def _overlapping(rng: np.random.Generator) -> bytes:
