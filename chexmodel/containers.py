@@ -4,6 +4,7 @@ Nothing is written to disk, and a ZIP stays as it came: a film in it is inflated
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
@@ -11,6 +12,7 @@ from typing import Final, NamedTuple
 from chexmodel import dicom_header
 from chexmodel.archives import is_junk, members
 from chexmodel.dicom import no_picture
+from chexmodel.dicom_header import Peek
 from chexmodel.errors import ImageError
 from chexmodel.filetype import ZIP, file_type
 from chexmodel.film import MAX_BYTES, FileType, View, as_image_error, check_bytes
@@ -24,7 +26,10 @@ MAX_TOTAL: Final = 4 * 2**30
 """Most bytes that the films taken at once may be, inflated; one at a time is."""
 MAX_NESTED: Final = 200 * 2**20
 """Most bytes of archives inside of archives, which are held inflated; deeper ones are not opened."""
+MAX_SECONDS: Final = 4.0
+"""Seconds after which no further file of an upload is looked at: an archive can be made to take hours."""
 _LONGEST_PATH: Final = 1024  # characters; more would fill pages of a report
+_START: Final = 4096  # bytes; enough to tell what a file is
 _HEAD: Final = 2**20  # bytes; nearly every header ends within, and inflating stops there
 
 
@@ -84,26 +89,32 @@ class _File(NamedTuple):
     read: Callable[..., bytes]
 
 
-def open_uploads(files: Sequence[tuple[str, bytes]]) -> Opened:
+def open_uploads(
+    files: Sequence[tuple[str, bytes]], *, peek: Callable[[bytes], Peek] = dicom_header.peek
+) -> Opened:
     """Find the films in what was uploaded: films, the files of a folder, ZIPs with folders.
 
     Headers are looked at, pictures are not decoded. Of everything that is no film the reason is told; what
     systems and disc writers add is passed over in silence. A table with CheXpert's columns Path and
-    Frontal/Lateral gives its films their view. At most `MAX_FILMS` films and `MAX_TOTAL` bytes are taken.
+    Frontal/Lateral gives its films their view. At most `MAX_FILMS` films and `MAX_TOTAL` bytes are taken, and
+    what is found in `MAX_SECONDS`.
 
     Args:
         files: (name or path, bytes) of each; the bytes are held as long as an entry is.
+        peek: looks at a DICOM's header; where files are strangers', in another process (`decoding`).
     """
     films, refused = list[Entry](), list[Refusal]()
     numbers: dict[str, int] = {}
     views: dict[str, View] = {}
-    total = 0
+    total, started = 0, time.monotonic()
     for file in _files(files, refused):
         try:
+            if time.monotonic() - started > MAX_SECONDS:
+                raise ImageError(tr("Looking through this upload took too long: upload it in parts."))
             if file.name.lower().endswith(".csv"):
                 views |= views_in(file.read())
                 continue
-            entry = _entry(file, numbers)
+            kind = _kind(file)
             if len(films) == MAX_FILMS:
                 raise ImageError(
                     tr(
@@ -111,6 +122,7 @@ def open_uploads(files: Sequence[tuple[str, bytes]]) -> Opened:
                         most=MAX_FILMS,
                     )
                 )
+            entry = _entry(file, kind, numbers, peek)
             if (total := total + entry.size) > MAX_TOTAL:
                 raise ImageError(
                     tr(
@@ -187,24 +199,28 @@ def _shown(name: str) -> str:
     return "".join(letter for letter in name if letter.isprintable())[-_LONGEST_PATH:] or "?"
 
 
-def _entry(file: _File, numbers: dict[str, int]) -> Entry:
-    """Tell what a file is by its first bytes; `numbers` counts studies and series by their identifiers.
+def _kind(file: _File) -> FileType:
+    """Tell what a file is by its first bytes; raise `ImageError` if it is no film."""
+    check_bytes(file.size)
+    return file_type(file.read(_START))
+
+
+def _entry(file: _File, kind: FileType, numbers: dict[str, int], peek: Callable[[bytes], Peek]) -> Entry:
+    """Look at a film's header; `numbers` counts studies and series by their identifiers.
 
     Raises:
-        ImageError: it is no film.
+        ImageError: it is a DICOM that holds no film.
     """
-    check_bytes(file.size)
-    head = file.read(_HEAD)
-    kind = file_type(head)
     entry = Entry(file.name, file.size, kind, file.key, _load=file.read)
     if kind != "DICOM":
         return entry
     with as_image_error("DICOM"):
-        seen = dicom_header.peek(head)
-        if not seen.picture and file.size > len(head):
-            seen = dicom_header.peek(file.read())
+        seen = peek(file.read(_HEAD))
+        if not seen.picture and file.size > _HEAD:
+            seen = peek(file.read())
     if not seen.picture:
         raise no_picture(seen.kind)
+    dicom_header.check_class(seen.sop_class)
     return Entry(
         file.name,
         file.size,

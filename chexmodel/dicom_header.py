@@ -3,6 +3,7 @@
 `parse` gives what decoding needs, `facts` what an audit may tell, and `peek` what sorts the files of a study.
 """
 
+import math
 import re
 from io import BytesIO
 from typing import Any, Final, NamedTuple
@@ -12,11 +13,17 @@ from pydicom.filereader import read_dataset, read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     UID,
+    ComputedRadiographyImageStorage,
     DeflatedExplicitVRLittleEndian,
+    DigitalXRayImageStorageForPresentation,
     DigitalXRayImageStorageForProcessing,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
 )
 
 from chexmodel.errors import ImageError
@@ -25,6 +32,17 @@ from chexmodel.language import tr
 
 # pydicom warns of odd values on standard error and quotes them, which may be a patient's: be quiet.
 config.settings.reading_validation_mode = config.IGNORE
+
+SOP_CLASSES: Final = (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    SecondaryCaptureImageStorage,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+)
+"""Classes of objects that are read: those in which radiographs come."""
 
 _RGB = ("Red", "Green", "Blue")
 _FACTS: Final = [
@@ -41,7 +59,6 @@ _TAGS: Final = [
     *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "LUTDescriptor", "LUTData"),
     *("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
     *(f"{colour}PaletteColorLookupTable{part}" for colour in _RGB for part in ("Descriptor", "Data")),
-    *(f"Segmented{colour}PaletteColorLookupTableData" for colour in _RGB),
 ]
 _PEEKED: Final[list[BaseTag | int]] = [
     Tag(name) for name in (*_FACTS, "StudyInstanceUID", "SeriesInstanceUID")
@@ -63,6 +80,7 @@ class Peek(NamedTuple):
 
     study, series: unique identifiers, "" where the header has none; for grouping only, not to be kept.
     picture: whether pixel data follow the header; kind: what the object is, in the standard's words.
+    sop_class: its class, "" where none is stated.
     """
 
     facts: Header
@@ -72,6 +90,7 @@ class Peek(NamedTuple):
     series: str
     picture: bool
     kind: str
+    sop_class: str
 
 
 def parse(data: bytes) -> Dataset:
@@ -112,6 +131,7 @@ def peek(data: bytes) -> Peek:
         series=str(header.get("SeriesInstanceUID") or ""),
         picture=bool(found),
         kind=kind(header),
+        sop_class=sop_class(header),
     )
 
 
@@ -127,8 +147,35 @@ def _refuse_deflated(data: bytes) -> None:
 
 def kind(header: Dataset) -> str:
     """Name the class of the object in the standard's words."""
-    uid = UID(header.get("SOPClassUID") or "")
-    return uid.name if uid.type else tr("an object of no stated class")  # an unknown one has no type
+    return _class_name(sop_class(header))
+
+
+def sop_class(header: Dataset) -> str:
+    """Return the identifier of the object's class, "" where it states none."""
+    return str(header.get("SOPClassUID") or "")
+
+
+def check_class(uid: str) -> None:
+    """Raise `ImageError` for an object of a class that is not in `SOP_CLASSES`; "" is none, and passes.
+
+    Tools that strip or convert headers drop the class. Of such a file nothing is known but its pixels, which
+    are held to the same rules; one that says what it is, and is something else, is no radiograph.
+    """
+    if uid and uid not in SOP_CLASSES:
+        raise ImageError(
+            tr(
+                "This DICOM is no radiograph (it is: {kind}): choose a film stored as Computed Radiography, "
+                "Digital X-Ray or Secondary Capture.",
+                kind=_class_name(uid),
+            )
+        )
+
+
+def _class_name(uid: str) -> str:
+    if not uid:
+        return tr("an object of no stated class")
+    known = UID(uid)
+    return known.name if known.type else tr("an object of a private class")  # an unknown one has no type
 
 
 def frames(header: Dataset) -> int:
@@ -191,5 +238,6 @@ def _aspect(header: Dataset) -> float | None:
     for keyword in ("PixelAspectRatio", "PixelSpacing", "ImagerPixelSpacing"):
         spacing = header.get(keyword)
         if spacing and len(spacing) == 2 and float(spacing[0]) > 0 and float(spacing[1]) > 0:
-            return float(spacing[0]) / float(spacing[1])
+            aspect = float(spacing[0]) / float(spacing[1])
+            return aspect if math.isfinite(aspect) else None
     return None

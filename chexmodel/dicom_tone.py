@@ -47,7 +47,9 @@ def monochrome_tone(stored: NDArray[Any], header: Dataset) -> Toned:
     else:
         real = values if padding is None else values[~padding]
         low, high = float(real.min()), float(real.max())
-        pixels = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
+        values -= np.float32(low)  # in place from here on: a large film fills the memory that it may have
+        values /= np.float32(max(high - low, 1e-6))
+        pixels = np.clip(values, 0, 1, out=values)
         actions.append(
             tr(
                 "stretched its own range {low:g} to {high:g} over black to white: there is no window",
@@ -56,7 +58,7 @@ def monochrome_tone(stored: NDArray[Any], header: Dataset) -> Toned:
             )
         )
     if header.PhotometricInterpretation == "MONOCHROME1":
-        pixels = 1 - pixels
+        pixels = np.subtract(1, pixels, out=pixels)
         actions.append(tr("inverted MONOCHROME1"))
     if padding is not None:
         pixels[padding] = 0
@@ -91,7 +93,10 @@ def _rescale(stored: NDArray[Any], header: Dataset) -> tuple[Pixels, list[str]]:
 
 
 def _window(values: Pixels, header: Dataset) -> tuple[Pixels, str | None, list[str]]:
-    """Apply the VOI LUT or the first window: pixels in [0, 1], its name (None: not applied), warnings."""
+    """Apply the VOI LUT or the first window: pixels in [0, 1], its name (None: not applied), warnings.
+
+    A linear window is applied in place.
+    """
     if sequence := header.get("VOILUTSequence"):
         table, first = _table(sequence[0], header)
         table /= np.float32(white_of(table.max()))
@@ -108,9 +113,10 @@ def _window(values: Pixels, header: Dataset) -> tuple[Pixels, str | None, list[s
         return 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -80, 80))), name, []
     if function == "LINEAR":  # PS3.3 C.11.2.1.2.1: half a grey value off, by definition
         centre, width = centre - 0.5, max(width - 1, 1e-6)
-    pixels = (values - np.float32(centre)) / np.float32(width)
-    pixels += np.float32(0.5)
-    return np.clip(pixels, 0, 1, out=pixels), name, []
+    values -= np.float32(centre)
+    values /= np.float32(width)
+    values += np.float32(0.5)
+    return np.clip(values, 0, 1, out=values), name, []
 
 
 def _name(centre: float, width: float, function: str) -> str:
@@ -129,7 +135,7 @@ def _table(item: Dataset, header: Dataset) -> tuple[Pixels, int]:
     if isinstance(data, bytes):
         wide = "<u2" if header.original_encoding[1] else ">u2"
         data = np.frombuffer(data, "u1" if bits == 8 and len(data) < 2 * count else wide)
-    return np.array(data, dtype=np.float32).ravel()[:count], first
+    return np.asarray(data).ravel()[:count].astype(np.float32), first
 
 
 def _look_up(values: Pixels, table: Pixels, first: int) -> Pixels:

@@ -149,6 +149,16 @@ def white_of(maximum: float) -> int:
     return next((2**bits - 1 for bits in (8, 10, 12, 14) if maximum < 2**bits), 2**16 - 1)
 
 
+def too_much_memory() -> ImageError:
+    """Make the error about a file that takes more memory to decode than there is, or than it may have."""
+    return ImageError(
+        tr(
+            "Decoding this file takes more memory than a film may have: "
+            "reduce it, or export it anew as PNG or JPEG."
+        )
+    )
+
+
 @contextmanager
 def as_image_error(kind: str) -> Iterator[None]:
     """Turn whatever a decoder raises inside the block into an `ImageError` about a file of `kind`.
@@ -160,6 +170,8 @@ def as_image_error(kind: str) -> Iterator[None]:
         yield
     except ImageError:
         raise
+    except MemoryError as error:
+        raise too_much_memory() from error
     except Exception as error:
         raise ImageError(
             tr(

@@ -33,13 +33,15 @@ __all__ = ["MAX_BYTES", "MAX_PIXELS", "MAX_SIDE", "MIN_SIDE", "Film", "InputAudi
 Source = bytes | Path | np.ndarray
 
 
-def read(source: Source, *, frame: int = 0) -> Film:
+def read(source: Source, *, frame: int = 0, any_class: bool = False) -> Film:
     """Read one film.
 
     Args:
         source: the bytes of a PNG, JPEG, TIFF or DICOM file; the path of one; or an array (H, W) of
             uint8, uint16 or float in [0, 1], brighter = denser.
         frame: which picture of a multi-frame DICOM, from 0; other files hold one.
+        any_class: read DICOMs of every class, which are refused otherwise unless radiographs come in it: for
+            who measures what becomes of other pictures.
 
     Returns:
         The film, (H, W) with bone white, and the audit of what was done to it; its warnings are those of
@@ -49,17 +51,17 @@ def read(source: Source, *, frame: int = 0) -> Film:
         ImageError: the source can't be read, is no radiograph file, or exceeds a limit (50 MB, 64 million
             pixels, 10,000 px a side; all checked before decoding). Bad bytes raise nothing else.
     """
-    film = _read(source, frame)
+    film = _read(source, frame, any_class)
     audit = film.audit.model_copy(update={"warnings": (*film.audit.warnings, *hints(film))})
     return Film(film.grey, audit)
 
 
-def _read(source: Source, frame: int) -> Film:
+def _read(source: Source, frame: int, any_class: bool) -> Film:
     if isinstance(source, bytes):
-        return _read_bytes(source, frame)
+        return _read_bytes(source, frame, any_class)
     if isinstance(source, Path):
         try:
-            return _read_bytes(_load(source), frame)
+            return _read_bytes(_load(source), frame, any_class)
         except ImageError as error:
             raise ImageError(tr("{source}: {error}", source=source, error=error)) from error
     if frame:
@@ -91,12 +93,12 @@ def _load(path: Path) -> bytes:
         ) from error
 
 
-def _read_bytes(data: bytes, frame: int) -> Film:
+def _read_bytes(data: bytes, frame: int, any_class: bool) -> Film:
     check_bytes(len(data))
     kind = file_type(data)
     with as_image_error(kind):
         if kind == "DICOM":
-            return read_dicom(data, frame=frame)
+            return read_dicom(data, frame=frame, any_class=any_class)
         if frame:
             raise _no_frame(frame)
         return read_jpeg(data) if kind == "JPEG" else read_with_pillow(data, kind)

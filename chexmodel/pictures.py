@@ -1,17 +1,20 @@
 """PNG, JPEG and TIFF → grey film: depth, palette, transparency, orientation, and whether it has colour."""
 
+import warnings
 from io import BytesIO
 from typing import Any, Final, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
-from torchvision.io import ImageReadMode, decode_jpeg
 
 from chexmodel.errors import ImageError
-from chexmodel.film import Film, Grey, InputAudit, Pixels, check_size, white_of
+from chexmodel.film import MAX_PIXELS, Film, Grey, InputAudit, Pixels, check_size, white_of
 from chexmodel.language import mark, tr
+
+# Pillow warns of a large picture and raises at twice its limit: here both are refused, at our own.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 _PHOTOMETRIC: Final = {  # Pillow's modes in plain words; the others (RGB, CMYK, …) are plain already
     **{"1": mark("black and white"), "LA": mark("grayscale with alpha")},
@@ -22,19 +25,24 @@ _COLOURFUL = 0.04  # mean spread between the channels, of [0, 1]; a small colour
 
 
 def read_jpeg(data: bytes) -> Film:
-    """Decode with torchvision; Pillow reads only the header, and a thumbnail if there may be colour."""
-    header = Image.open(BytesIO(data), formats=("JPEG",))
-    check_size(*header.size)
-    orientation = header.getexif().get(ExifTags.Base.Orientation, 1) if "exif" in header.info else 1
-    encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)  # copied: torch warns of read-only memory
-    grey = decode_jpeg(encoded, mode=ImageReadMode.GRAY, apply_exif_orientation=True)[0].numpy()
+    """Decode as grey; a thumbnail in colour as well if there may be colour.
 
-    turned, coloured, mode = _turns(orientation), False, header.mode
+    Raises:
+        ImageError: too large. Pillow's own errors pass.
+    """
+    image = _opened(data, "JPEG")
+    mode = image.mode
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1) if "exif" in image.info else 1
+    turned, coloured = _turns(orientation), False
+    image.draft("L", image.size)  # libjpeg then decodes the brightness alone; of CMYK it can't
+    upright = ImageOps.exif_transpose(image) if turned else image
+    grey = np.array(upright if upright.mode == "L" else upright.convert("L"))
     actions = _orientation_actions(orientation)
     if mode != "L":
         actions.append(tr("converted {colours} to grey", colours=mode))
-        header.draft("RGB", (64, 64))  # libjpeg then decodes an eighth of each side: colour at little cost
-        coloured = _is_coloured(header.convert("RGB"))
+        small = _opened(data, "JPEG")
+        small.draft("RGB", (64, 64))  # libjpeg then decodes an eighth of each side: colour at little cost
+        coloured = _is_coloured(small.convert("RGB"))
     audit = InputAudit(
         format="JPEG",
         width=grey.shape[1],
@@ -54,8 +62,7 @@ def read_with_pillow(data: bytes, kind: Literal["PNG", "TIFF"]) -> Film:
     Raises:
         ImageError: too large, several pictures, or values without a known white. Pillow's own errors pass.
     """
-    image = Image.open(BytesIO(data), formats=(kind,))
-    check_size(*image.size)
+    image = _opened(data, kind)
     if _has_several(image):
         raise ImageError(
             tr(
@@ -65,7 +72,7 @@ def read_with_pillow(data: bytes, kind: Literal["PNG", "TIFF"]) -> Film:
         )
     # Loading a TIFF rotates it and forgets its orientation: ask first.
     bits, orientation = _stored_bits(image, data), image.getexif().get(ExifTags.Base.Orientation, 1)
-    upright = ImageOps.exif_transpose(image)
+    upright = ImageOps.exif_transpose(image) if _turns(orientation) else image  # else it is a copy
     actions = _orientation_actions(orientation)
     grey, done, coloured = _grey(upright, bits)
     actions += done
@@ -84,6 +91,21 @@ def read_with_pillow(data: bytes, kind: Literal["PNG", "TIFF"]) -> Film:
         actions=tuple(actions),
     )
     return Film(grey, audit)
+
+
+def _opened(data: bytes, kind: Literal["PNG", "JPEG", "TIFF"]) -> Image.Image:
+    """Read the header of a picture of this kind, and hold its size against the limits."""
+    try:
+        image = Image.open(BytesIO(data), formats=(kind,))
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise ImageError(
+            tr(
+                "The picture is larger than {millions} million pixels: reduce it and try again.",
+                millions=MAX_PIXELS // 10**6,
+            )
+        ) from error
+    check_size(*image.size)
+    return image
 
 
 def _has_several(image: Image.Image) -> bool:
@@ -124,7 +146,7 @@ def _grey(image: Image.Image, bits: int) -> tuple[Grey, list[str], bool]:
         actions.append(tr("converted {colours} to grey", colours=_photometric(image.mode)))
     else:
         actions.append(tr("converted {bits}-bit RGB to grey at 8 bits", bits=bits))
-    colour = image.convert("RGB")
+    colour = image if image.mode == "RGB" else image.convert("RGB")
     return np.array(colour.convert("L")), actions, _is_coloured(colour)
 
 

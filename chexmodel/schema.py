@@ -21,6 +21,8 @@ SEXES: Final = (mark("Female"), mark("Male"))
 REPORTED: Final = 5
 """How many problems one message names."""
 
+_LONGEST_CELL: Final = 80  # characters of a cell that a message quotes
+
 FIRST_ROW: Final = 2
 """The row of position 0 as a spreadsheet counts: the header is row 1."""
 
@@ -65,6 +67,11 @@ SCHEMA: Final = pa.DataFrameSchema(
 """Rules for a table of text columns, `Age` and the observations being categories; others may follow."""
 
 
+def _short(cell: object) -> str:
+    text = str(cell)
+    return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
+
+
 def explain(csv: str, failures: pd.DataFrame) -> str:
     """Say which cells of a file break which rule.
 
@@ -95,7 +102,7 @@ def explain(csv: str, failures: pd.DataFrame) -> str:
             "row {row}, column {column}: {complaint}",
             row=int(row) + FIRST_ROW,
             column=column,
-            complaint=tr("is blank") if rule == "not_nullable" else tr(str(rule), cell=case),
+            complaint=tr("is blank") if rule == "not_nullable" else tr(str(rule), cell=_short(case)),
         )
         for row, column, case, rule in zip(
             *(cells[name].head(REPORTED) for name in ("index", "column", "failure_case", "check")),

@@ -2,8 +2,10 @@
 
 import hashlib
 import io
+import itertools
 import warnings
 import zipfile
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -50,7 +52,7 @@ def test_a_lone_film_is_itself() -> None:
         assert entry.key == hashlib.sha256(data).hexdigest()
 
 
-@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_a_zip_of_folders_gives_its_films_without_the_junk(compression: int) -> None:
     files = {
         "study/": b"",
@@ -179,6 +181,28 @@ def test_a_size_that_lies_inflates_no_more_than_it_declares(declared: int) -> No
         _ = opened.films[0].data
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_could_inflate_without_a_bound_is_not_inflated(
+    compression: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bomb = packed({"film.png": PNG + bytes(5 * 2**20)}, compression)
+    assert len(bomb) < 20_000
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("inflated")
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", never)
+    assert "pack it again as a plain ZIP" in reasons(opened_alone("bomb.zip", bomb))["film.png"]
+
+
+def test_looking_through_an_upload_takes_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "MAX_SECONDS", 3)
+    monkeypatch.setattr(containers, "time", SimpleNamespace(monotonic=itertools.count().__next__))
+    opened = opened_alone("x.zip", packed({f"{k}.png": PNG for k in range(5)}))
+    assert names(opened) == ["0.png", "1.png", "2.png"]
+    assert "took too long" in reasons(opened)["4.png"]
+
+
 def encrypted() -> bytes:
     """The flag of encryption, as in the two headers of the one file."""
     data = bytearray(packed({"film.png": PNG}))
@@ -228,9 +252,9 @@ def test_only_the_beginning_of_a_film_in_an_archive_is_inflated_to_list_it(
         archives.Member, "read", lambda self, most=None: asked.append(most) or inflate(self, most)
     )
     (entry,), _ = opened_alone("x.zip", packed({"film": dicom()}))
-    assert asked == [2**20]
+    assert asked == [4096, 2**20]
     assert entry.data == entry.data
-    assert asked == [2**20, None, None]
+    assert asked == [4096, 2**20, None, None]
 
 
 def test_names_are_shown_without_what_does_not_print() -> None:

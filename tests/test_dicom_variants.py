@@ -11,22 +11,30 @@ import numpy as np
 import pytest
 from dicom_files import RAMP, dataset, dicom, lut, transcoded, written
 from PIL import Image
-from pydicom import Dataset, Sequence, dcmread
+from pydicom import Dataset, Sequence, dcmread, dcmwrite
 from pydicom.encaps import encapsulate, encapsulate_extended
 from pydicom.uid import (
     HTJ2K,
+    MPEG2MPML,
+    CTImageStorage,
     DigitalXRayImageStorageForProcessing,
+    EnhancedMRImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEG2000MCLossless,
+    JPEGExtended12Bit,
+    MultiFrameSingleBitSecondaryCaptureImageStorage,
     RLELossless,
+    UltrasoundImageStorage,
 )
 
 from chexmodel import dicom as reader
 from chexmodel import dicom_header, phantom
+from chexmodel.containers import open_uploads
 from chexmodel.errors import ImageError
 from chexmodel.images import read
 
@@ -218,13 +226,75 @@ def test_a_code_that_is_not_spelled_as_one_is_not_told() -> None:
     assert (facts.modality, facts.body_part, facts.orientation) == (None, None, None)
 
 
+def classless() -> bytes:
+    """A data set alone, without its class, as tools leave it that strip headers."""
+    stream = BytesIO()
+    ds = dataset(RAMP, SOPClassUID=None)
+    dcmwrite(stream, ds, implicit_vr=False, little_endian=True)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("uid", dicom_header.SOP_CLASSES)
+def test_classes_in_which_radiographs_come_are_read(uid: str) -> None:
+    np.testing.assert_array_equal(read(dicom(SOPClassUID=uid)).pixels, read(dicom()).pixels)
+
+
+@pytest.mark.parametrize(
+    ("uid", "name"),
+    [
+        (CTImageStorage, "CT Image Storage"),
+        (EnhancedMRImageStorage, "Enhanced MR Image Storage"),
+        (UltrasoundImageStorage, "Ultrasound Image Storage"),
+        (MultiFrameSingleBitSecondaryCaptureImageStorage, "Single Bit Secondary Capture"),
+        ("1.2.3.4", "a private class"),
+    ],
+)
+def test_other_classes_are_refused_by_name_unless_asked_for(uid: str, name: str) -> None:
+    data = dicom(SOPClassUID=uid)
+    with pytest.raises(ImageError, match=f"no radiograph.*{name}.*choose a film"):
+        read(data)
+    np.testing.assert_array_equal(read(data, any_class=True).pixels, read(dicom()).pixels)
+    opened = open_uploads([("film", data)])
+    assert not opened.films
+    assert name in opened.refused[0].reason
+
+
+def test_an_object_that_states_no_class_is_read() -> None:
+    np.testing.assert_array_equal(read(classless()).pixels, read(dicom()).pixels)
+
+
+@pytest.mark.parametrize("syntax", [JPEGExtended12Bit, JPEG2000MCLossless, MPEG2MPML])
+def test_codings_that_are_not_listed_are_refused_before_decoding(syntax: str) -> None:
+    with pytest.raises(ImageError, match=r"Pixels coded as .* are not read here"):
+        read(dicom(syntax=syntax, PixelData=encapsulate([bytes(99)])))
+
+
+@pytest.mark.parametrize("coding", ["JPEG2000Lossless", "JPEGLosslessProcess14_1", "JPEGLSLossless"])
+def test_a_stream_of_more_samples_than_the_header_says_is_refused(coding: str, tmp_path: Path) -> None:
+    grey = (RAMP >> 4).astype(np.uint8)
+    syntax = getattr(gdcm.TransferSyntax, coding)
+    ds = dcmread(BytesIO(transcoded(dicom(np.stack([grey] * 3, axis=-1)), syntax, tmp_path)))
+    assert read(written(ds)).pixels.shape == grey.shape
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    with pytest.raises(ImageError, match="not of the size"):
+        read(written(ds))
+
+
+def test_a_lookup_table_of_more_entries_than_it_says_is_cut() -> None:
+    item = lut(np.arange(256), 0, 8)[0]
+    item.LUTData = np.arange(256).astype("<u2").tobytes() + bytes(2 * 10**6)
+    film = read(dicom(VOILUTSequence=Sequence([item])))
+    assert film.audit.window == "VOI LUT of 256 entries"
+
+
 def test_a_header_is_peeked_at_without_its_pixels() -> None:
     whole = dicom(ViewPosition="AP", NumberOfFrames=2, SOPClassUID=DigitalXRayImageStorageForProcessing)
     seen = dicom_header.peek(whole[: len(whole) - RAMP.nbytes + 10])
     assert (seen.view, seen.frames, seen.picture, seen.facts.for_processing) == ("AP", 2, True, True)
     assert not dicom_header.peek(whole[:400]).picture
     assert "For Processing" in seen.kind
-    assert dicom_header.peek(dicom(SOPClassUID="1.2.3.4")).kind == "an object of no stated class"
+    assert dicom_header.peek(dicom(SOPClassUID="1.2.3.4")).kind == "an object of a private class"
+    assert dicom_header.peek(classless()).kind == "an object of no stated class"
 
 
 @pytest.mark.parametrize("part", [0.5, 0.99])

@@ -1,4 +1,6 @@
 import io
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +11,14 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
-from chexmodel import film, pictures
+from chexmodel import film
 from chexmodel.errors import ImageError
 from chexmodel.images import read
 
-SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "data"
 GREY = np.add.outer(np.arange(48) * 2, np.arange(64) * 2).astype(np.uint8)  # 0 … 220, (48, 64)
 DEEP = GREY.astype(np.uint16) * 290  # 0 … 63800: all 16 bits
 
@@ -209,13 +212,38 @@ def test_limits_hold_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object, **__: object) -> None:
         raise AssertionError("decoded")
 
-    monkeypatch.setattr(pictures, "decode_jpeg", never)
-    monkeypatch.setattr(Image.Image, "convert", never)
-    for sized in (encoded(Image.new("1", (9000, 8000)), kind) for kind in ("JPEG", "PNG", "TIFF")):
+    files = [encoded(Image.new("1", (9000, 8000)), kind) for kind in ("JPEG", "PNG", "TIFF")]
+    strip = encoded(Image.new("L", (12000, 40)), "JPEG")
+    monkeypatch.setattr(ImageFile.ImageFile, "load", never)
+    for data in files:
         with pytest.raises(ImageError, match="9000×8000"):
-            read(sized)
+            read(data)
     with pytest.raises(ImageError, match="longest side"):
-        read(encoded(Image.new("L", (12000, 40)), "JPEG"))
+        read(strip)
+
+
+def test_a_decompression_bomb_is_refused_by_its_header_where_the_reader_is_loaded() -> None:
+    """In a process of its own: pytest puts the filters of warnings back before each test."""
+    program = f"""
+import io
+from PIL import Image
+from chexmodel import images
+from chexmodel.errors import ImageError
+assert Image.MAX_IMAGE_PIXELS == {film.MAX_PIXELS}
+for size in ((9000, 8000), (13000, 13000)):
+    stream = io.BytesIO()
+    Image.new("1", size).save(stream, "PNG")
+    for look in (lambda: Image.open(stream), lambda: images.read(stream.getvalue())):
+        try:
+            look()
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError, ImageError) as error:
+            print(error)
+"""
+    run = [sys.executable, "-c", program]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True)
+    said = done.stdout.splitlines()
+    assert len(said) == 4
+    assert sum("larger than 64 million pixels: reduce it" in line for line in said) == 2
 
 
 def test_files_above_the_byte_limit_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

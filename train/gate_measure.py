@@ -180,7 +180,8 @@ def _corrected(looks: Mapping[Correction, Look], needed: Correction, made: Corre
 def _film(source: Source, size: int) -> Grey:
     if isinstance(source, PackedFilm):
         return source.square(size).numpy()
-    return images.read(source).grey
+    # The reader refuses a CT before the gate sees it; the gate is held to it all the same.
+    return images.read(source, any_class=True).grey
 
 
 def _pictures(folder: Path) -> list[Path]:

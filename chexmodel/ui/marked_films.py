@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from chexmodel import bundle as bundles
-from chexmodel import images
 from chexmodel.bundle import Bundle
 from chexmodel.errors import DatasetError
 from chexmodel.explain import METHODS, Method, method_map
@@ -20,6 +19,7 @@ from chexmodel.layout import image_paths
 from chexmodel.network import Network, ensemble
 from chexmodel.regions import Regions, read_regions
 from chexmodel.ui.components import guard
+from chexmodel.ui.decoder import decoders
 from chexmodel.ui.film import CONFIG, film_figure
 from chexmodel.ui.outlines import outlined
 
@@ -110,7 +110,7 @@ def _show(bundle: Bundle, data: Path, name: str, row: dict[str, Any], method: Me
             )
         )
     sha = bundle.manifest.weights_sha256
-    film = images.read(file).pixels
+    film = decoders().read(file).pixels
     with st.spinner(tr("Drawing the map …")):
         grid = torch.from_numpy(_map(str(bundle.path), sha, str(file), member, observation, method))
     cutoff: float = row["cutoff"]
@@ -193,7 +193,7 @@ def _map(
         members = _members(path, sha256)
     network = ensemble(members) if member is None else members[member - 1]
     preprocessing = bundles.read_manifest(Path(path)).preprocessing
-    image = preprocessing.tensor(images.read(Path(file)).grey)
+    image = preprocessing.tensor(decoders().read(Path(file)).grey)
     grid: NDArray[np.float32] = method_map(
         network, image, OBSERVATIONS.index(observation), method=method
     ).numpy()

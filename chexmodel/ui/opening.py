@@ -10,6 +10,7 @@ from chexmodel.containers import Entry, Opened, Refusal, open_uploads
 from chexmodel.examples import EXAMPLES, Example, fetch
 from chexmodel.language import tr
 from chexmodel.ui.components import guard
+from chexmodel.ui.decoder import decoders
 
 UPLOAD_KEY: Final = "upload"
 FOLDER_KEY: Final = "upload-folder"
@@ -106,7 +107,7 @@ def choose_prior(others: Sequence[Entry]) -> None:
 
 def _open(files: Sequence[tuple[str, bytes]], origin: Origin) -> None:
     st.session_state.pop(_PRIOR, None)
-    st.session_state[_DESK] = Desk(open_uploads(files), origin)
+    st.session_state[_DESK] = Desk(open_uploads(files, peek=decoders().peek), origin)
 
 
 def _take_uploads(key: str) -> None:
@@ -127,4 +128,5 @@ def _take_prior() -> None:
     if given is None:
         st.session_state.pop(_PRIOR, None)
     else:
-        st.session_state[_PRIOR] = open_uploads([(given.name, given.getvalue())])
+        files = [(given.name, given.getvalue())]
+        st.session_state[_PRIOR] = open_uploads(files, peek=decoders().peek)

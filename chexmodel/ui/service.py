@@ -17,6 +17,7 @@ from chexmodel import machine
 from chexmodel.language import tr, trn
 from chexmodel.predictor import Predictor
 from chexmodel.turns import Turns
+from chexmodel.ui.decoder import decoders
 
 ENGINE: Final = "CHEXMODEL_ENGINE"
 """Environment variable: "auto" (default) or "torch", which neither makes nor runs model.onnx."""
@@ -55,8 +56,8 @@ def load(path: str) -> Predictor:
         BundleError: it is missing, incomplete or damaged.
     """
     if os.environ.get(ENGINE) == "torch":
-        return Predictor.from_bundle(path, engine="torch")
-    predictor = Predictor.from_bundle(path, threads=share().threads)
+        return Predictor.from_bundle(path, engine="torch", read=decoders().read)
+    predictor = Predictor.from_bundle(path, threads=share().threads, read=decoders().read)
     if predictor.engine_note:
         Thread(target=make_fast, args=(predictor,), name="model.onnx", daemon=True).start()
     return predictor
