@@ -46,6 +46,8 @@ def read_bytes(path: Path, name: str) -> bytes:
         maker = tr("run `python -m train fit … --out {path}`", path=path)
         if not name.endswith(".safetensors") and name not in (MANIFEST, "history.csv", "curves.png"):
             maker = tr("run `python -m train evaluate {path} --data DIR`", path=path)
+        if name == "model.onnx":
+            maker = tr("run `python -m chexmodel export {path}`", path=path)
         raise BundleError(
             tr(
                 "bundle {path} lacks {name}: {maker}, or copy the bundle again",

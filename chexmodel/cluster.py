@@ -16,7 +16,7 @@ import pyarrow as pa
 from chexmodel.errors import ChexError
 from chexmodel.film_files import FilmFile
 from chexmodel.film_rows import Order, read_file
-from chexmodel.headless import Reader
+from chexmodel.headless import Reader, checksum
 from chexmodel.parts import SCHEMA, Row
 from chexmodel.predictor import Predictor
 
@@ -33,14 +33,17 @@ _ENVIRONMENT: Final = {
 class FilmReader:
     """A worker: holds the model, and reads a batch of files at a time."""
 
-    def __init__(self, bundle: Path, weights_sha256: str, order: Order) -> None:
-        """Load the model; raise `ChexError` if it is not the one that the run began with."""
+    def __init__(self, bundle: Path, expected: tuple[str, str], order: Order) -> None:
+        """Load the model; raise `ChexError` if model or engine are not those of the command."""
         import torch
 
         torch.set_num_threads(1)
-        self._predictor, self._order = Predictor.from_bundle(bundle), order
-        if self._predictor.bundle.manifest.weights_sha256 != weights_sha256:
-            raise ChexError(f"the bundle at {bundle} is another one on this node: copy it to all nodes")
+        self._predictor, self._order = Predictor.from_bundle(bundle, threads=1), order
+        if (found := kind(self._predictor)) != expected:
+            raise ChexError(
+                f"a node of the cluster reads with {found}, this one with {expected}: give all nodes the same "
+                f"bundle at {bundle} and the same packages"
+            )
 
     def __call__(self, files: pa.Table) -> pa.Table:
         """Read files, in the columns of `FilmFile` with the path as bytes, to rows of `SCHEMA`."""
@@ -49,6 +52,11 @@ class FilmReader:
             file = FilmFile(**row | {"path": os.fsdecode(row["path"])})
             rows += read_file(self._predictor, file, self._order)
         return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def kind(predictor: Predictor) -> tuple[str, str]:
+    """Tell model and engine: rows of one run are read with the same."""
+    return checksum(predictor.bundle), predictor.engine
 
 
 def on_ray(predictor: Predictor, address: str, workers: int | None = None) -> Reader:
@@ -113,7 +121,7 @@ def _readings(
         FilmReader,
         fn_constructor_args=(
             predictor.bundle.path.resolve(),
-            predictor.bundle.manifest.weights_sha256,
+            kind(predictor),
             Order(order.findings, order.out.resolve()),
         ),
         batch_format="pyarrow",

@@ -39,6 +39,7 @@ def read_file(predictor: Predictor, file: FilmFile, order: Order) -> list[Row]:
     common: Row = {
         "model": manifest.name,
         "weights_sha256": manifest.weights_sha256,
+        "engine": predictor.engine,
         "source": file.name,
         "bytes": file.size,
         "modified": file.modified,

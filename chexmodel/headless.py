@@ -4,7 +4,7 @@ Films are read file by file by whatever gives their rows, in any order: threads 
 part of rows is on the disk before the next is begun.
 """
 
-import os
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -16,9 +16,12 @@ from typing import Final, NamedTuple
 import torch
 
 from chexmodel.batch import Findings
+from chexmodel.bundle import MANIFEST, Bundle
+from chexmodel.bundle_files import read_bytes
 from chexmodel.errors import ChexError
 from chexmodel.film_files import FilmFile, find
 from chexmodel.film_rows import Order, read_file
+from chexmodel.gate import GATE
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.parts import Format, Row, Settings, begin, missing, save, table, write
 from chexmodel.predictor import Predictor
@@ -27,6 +30,7 @@ from chexmodel.version import __version__
 PART_ROWS: Final = 1000
 PART_SECONDS: Final = 60.0
 """A part is written after so many rows or so long, whichever comes first: what a killed run loses."""
+_READ_WITH: Final = (MANIFEST, "calibration.json", "thresholds.json", GATE)
 _AHEAD: Final = 4  # files a worker that wait or are done: one slow film must not stop the others
 
 Progress = Callable[[int, int], None]
@@ -91,10 +95,20 @@ def _settings(predictor: Predictor, findings: Findings | None, root: str) -> Set
     return Settings(
         root=root,
         model=manifest.name,
-        checksum=manifest.weights_sha256,
+        checksum=checksum(predictor.bundle),
+        engine=predictor.engine,
         version=__version__,
         overlays="" if findings is None else ", ".join(findings) or "called",
     )
+
+
+def checksum(model: Bundle) -> str:
+    """Give the SHA-256 over what makes a reading: weights, calibration, thresholds, check of the input."""
+    whole = hashlib.sha256(model.manifest.weights_sha256.encode())
+    for name in _READ_WITH:
+        if (model.path / name).is_file():
+            whole.update(f"\n{name} ".encode() + hashlib.sha256(read_bytes(model.path, name)).digest())
+    return whole.hexdigest()
 
 
 def _keep(
@@ -114,29 +128,18 @@ def _keep(
             write(out, rows, settings)
 
 
-def in_threads(predictor: Predictor, workers: int | None = None) -> Reader:
-    """Read in threads of this process: decoders and networks let go of the interpreter.
-
-    Args:
-        predictor: reads the films.
-        workers: threads; None for one per core. With more than one, each reading has one core for itself.
-
-    Raises:
-        ChexError: that is no number of workers.
-    """
-    many = (os.cpu_count() or 1) if workers is None else workers
-    if many < 1:
-        raise ChexError(f"--workers is {many}: give 1 or more")
+def in_threads(predictor: Predictor, workers: int) -> Reader:
+    """Read in so many threads of this process: decoders and networks let go of the interpreter."""
 
     def reader(files: Sequence[FilmFile], order: Order) -> Generator[list[Row], None, None]:
-        pool = ThreadPoolExecutor(many)
+        pool = ThreadPoolExecutor(workers)
         waiting = set[Future[list[Row]]]()
         before = torch.get_num_threads()
-        if many > 1:
+        if workers > 1:
             torch.set_num_threads(1)  # films side by side are faster than a film on all cores
         try:
             for file in files:
-                if len(waiting) == _AHEAD * many:
+                if len(waiting) == _AHEAD * workers:
                     done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                     yield from (future.result() for future in done)
                 waiting.add(pool.submit(read_file, predictor, file, order))

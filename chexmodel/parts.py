@@ -37,7 +37,10 @@ SCHEMA: Final = pa.schema(
     [
         *((name, pa.string()) for name in ("path", "status", "reason", "view")),
         ("frames", pa.int32()),
-        *((name, pa.string()) for name in ("gate", "warnings", "sha256", "model", "weights_sha256")),
+        *(
+            (name, pa.string())
+            for name in ("gate", "warnings", "sha256", "model", "weights_sha256", "engine")
+        ),
         *((name, pa.float64() if name.startswith("probability") else pa.string()) for name in SCORES),
         ("overlays", pa.list_(pa.string())),
         ("source", pa.string()),
@@ -53,8 +56,8 @@ and its time when it was read, and whether it could be opened."""
 class Settings(BaseModel):
     """What all rows of a folder have in common.
 
-    root: the folder from which paths are counted. model: its name; checksum: of all files that make a
-    reading. version: of this program. overlays: the observations painted; "" none, "called" those at or
+    root: the folder from which paths are counted. model: its name; checksum: of the files that make a
+    reading; engine: the library that computes. version: of this program. overlays: the observations painted; "" none, "called" those at or
     above their threshold.
     """
 
@@ -63,6 +66,7 @@ class Settings(BaseModel):
     root: str
     model: str
     checksum: str
+    engine: str
     version: str
     overlays: str
 

@@ -10,6 +10,7 @@ import tyro
 
 from chexmodel.command_line import SHIPPED, bar, write
 from chexmodel.errors import ChexError
+from chexmodel.machine import cores
 
 
 def read(
@@ -111,9 +112,12 @@ def _many(
     from chexmodel.headless import in_threads, read_many
     from chexmodel.predictor import Predictor
 
-    predictor = Predictor.from_bundle(model)
+    if workers is not None and workers < 1:
+        raise ChexError(f"--workers is {workers}: give 1 or more")
+    many = workers or cores()
+    predictor = Predictor.from_bundle(model, threads=1 if many > 1 else None)
     if address is None:
-        reader = in_threads(predictor, workers)
+        reader = in_threads(predictor, many)
     else:
         from chexmodel.cluster import on_ray
 
