@@ -7,6 +7,7 @@ network of its own.
 
 import math
 import os
+import warnings
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -41,8 +42,8 @@ class FilmReader:
         self._predictor, self._order = Predictor.from_bundle(bundle, threads=1), order
         if (found := kind(self._predictor)) != expected:
             raise ChexError(
-                f"a node of the cluster reads with {found}, this one with {expected}: give all nodes the same "
-                f"bundle at {bundle} and the same packages"
+                f"a node reads with {found}, the command with {expected}: give all nodes the same bundle "
+                f"at {bundle}, and the same packages"
             )
 
     def __call__(self, files: pa.Table) -> pa.Table:
@@ -117,22 +118,29 @@ def _readings(
     context.enable_progress_bars = False  # the command has its own
     items = [file._asdict() | {"path": os.fsencode(file.path)} for file in files]
     blocks = min(len(items), max(4 * many, math.ceil(len(items) / _BLOCK)))
-    read = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
-        FilmReader,
-        fn_constructor_args=(
-            predictor.bundle.path.resolve(),
-            kind(predictor),
-            Order(order.findings, order.out.resolve()),
-        ),
-        batch_format="pyarrow",
-        batch_size=None,
-        compute=ray.data.ActorPoolStrategy(size=many),
-        num_cpus=1,
-        ray_remote_args_fn=lambda: {"max_task_retries": _RETRIES},
-    )
+    with warnings.catch_warnings():
+        # How to bound the retries changes with Ray 2.64, which requirements-cluster.txt excludes.
+        warnings.simplefilter("ignore", ray.util.annotations.RayDeprecationWarning)
+        read = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
+            FilmReader,
+            fn_constructor_args=(
+                predictor.bundle.path.resolve(),
+                kind(predictor),
+                Order(order.findings, order.out.resolve()),
+            ),
+            batch_format="pyarrow",
+            batch_size=None,
+            compute=ray.data.ActorPoolStrategy(size=many),
+            num_cpus=1,
+            ray_remote_args_fn=_bounded,
+        )
     for block in read.iter_batches(batch_size=None, batch_format="pyarrow"):
         assert isinstance(block, pa.Table)
         yield block.to_pylist()
+
+
+def _bounded() -> dict[str, Any]:
+    return {"max_task_retries": _RETRIES}
 
 
 def _reason(error: BaseException) -> str:

@@ -57,8 +57,8 @@ class Settings(BaseModel):
     """What all rows of a folder have in common.
 
     root: the folder from which paths are counted. model: its name; checksum: of the files that make a
-    reading; engine: the library that computes. version: of this program. overlays: the observations painted; "" none, "called" those at or
-    above their threshold.
+    reading; engine: the library that computes. version: of this program. overlays: the observations
+    painted; "" none, "called" those at or above their threshold.
     """
 
     model_config = ConfigDict(frozen=True)
