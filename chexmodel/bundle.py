@@ -5,12 +5,15 @@ Required: `bundle.json`, `model.safetensors`, `calibration.json`, `thresholds.js
 `history.csv`, `curves.png`, `card.md`, and, where radiologists marked films, `localisation.json` and, a
 row per film and method, `localisation_films.parquet`; `reference_protocol.json` on request. The check of
 the input is `gate.safetensors`, and how well it works `gate.json`. Nothing in it is ever unpickled. An
-ensemble has the weights of its further members in `members/NN.safetensors`.
+ensemble has the weights of its further members in `members/NN.safetensors`. `model.onnx` and its record
+`onnx.json` are made from the weights, for speed (`onnx_file`).
 """
 
+import hashlib
 import io
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -76,6 +79,17 @@ class Bundle:
     calibrations: list[Calibration]
     thresholds: list[Threshold]
     gate: Gate | None = None
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 over all that makes a reading: manifest and weights, calibration, thresholds, gate."""
+        parts = [
+            to_json(self.manifest, Manifest),
+            to_json(self.calibrations, list[Calibration]),
+            to_json(self.thresholds, list[Threshold]),
+            b"" if self.gate is None else self.gate.to_bytes(),
+        ]
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
     @property
     def trained(self) -> list[bool]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from chexmodel.errors import ChexError
 from chexmodel.film_files import FilmFile
 from chexmodel.film_rows import Order, read_file
-from chexmodel.headless import Reader, checksum
+from chexmodel.headless import Reader
 from chexmodel.parts import SCHEMA, Row
 from chexmodel.predictor import Predictor
 
@@ -57,7 +57,7 @@ class FilmReader:
 
 def kind(predictor: Predictor) -> tuple[str, str]:
     """Tell model and engine: rows of one run are read with the same."""
-    return checksum(predictor.bundle), predictor.engine
+    return predictor.bundle.checksum, predictor.engine
 
 
 def on_ray(predictor: Predictor, address: str, workers: int | None = None) -> Reader:

@@ -4,7 +4,6 @@ Films are read file by file by whatever gives their rows, in any order: threads 
 part of rows is on the disk before the next is begun.
 """
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -16,12 +15,9 @@ from typing import Final, NamedTuple
 import torch
 
 from chexmodel.batch import Findings
-from chexmodel.bundle import MANIFEST, Bundle
-from chexmodel.bundle_files import read_bytes
 from chexmodel.errors import ChexError
 from chexmodel.film_files import FilmFile, find
 from chexmodel.film_rows import Order, read_file
-from chexmodel.gate import GATE
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.parts import Format, Row, Settings, begin, missing, save, table, write
 from chexmodel.predictor import Predictor
@@ -30,7 +26,6 @@ from chexmodel.version import __version__
 PART_ROWS: Final = 1000
 PART_SECONDS: Final = 60.0
 """A part is written after so many rows or so long, whichever comes first: what a killed run loses."""
-_READ_WITH: Final = (MANIFEST, "calibration.json", "thresholds.json", GATE)
 _AHEAD: Final = 4  # files a worker that wait or are done: one slow film must not stop the others
 
 Progress = Callable[[int, int], None]
@@ -95,20 +90,11 @@ def _settings(predictor: Predictor, findings: Findings | None, root: str) -> Set
     return Settings(
         root=root,
         model=manifest.name,
-        checksum=checksum(predictor.bundle),
+        checksum=predictor.bundle.checksum,
         engine=predictor.engine,
         version=__version__,
         overlays="" if findings is None else ", ".join(findings) or "called",
     )
-
-
-def checksum(model: Bundle) -> str:
-    """Give the SHA-256 over what makes a reading: weights, calibration, thresholds, check of the input."""
-    whole = hashlib.sha256(model.manifest.weights_sha256.encode())
-    for name in _READ_WITH:
-        if (model.path / name).is_file():
-            whole.update(f"\n{name} ".encode() + hashlib.sha256(read_bytes(model.path, name)).digest())
-    return whole.hexdigest()
 
 
 def _keep(

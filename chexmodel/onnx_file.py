@@ -233,8 +233,15 @@ def engine_of(loaded: Bundle, *, threads: int) -> Engine | None:
         BundleError: as `read`, ONNX Runtime is not installed, or does not take the file.
     """
     weights = loaded.manifest.weights_sha256
-    found = read(loaded.path, weights) or read(cache_directory(weights), weights)
+    found, problem = None, None
+    for place in (loaded.path, cache_directory(weights)):
+        try:
+            found = found or read(place, weights)
+        except BundleError as error:
+            problem = problem or error
     if found is None:
+        if problem is not None:
+            raise problem
         return None
     model, record = found
     try:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Small networks are several times slower on two busy cores than on one.
 torch.set_num_threads(1)
+# Apps that tests start neither look into the user's cache nor make model.onnx beside the tests.
+os.environ["CHEXMODEL_ENGINE"] = "torch"
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 

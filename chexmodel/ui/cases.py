@@ -1,20 +1,30 @@
 """What this session keeps of its films: what was asked of each, and the reader's word; nothing leaves it."""
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from chexmodel import language
 from chexmodel.containers import Entry
 from chexmodel.correction import Correction
+from chexmodel.explain import EXACT, Method
+from chexmodel.keeping import Kept
 from chexmodel.predictor import Prediction, Predictor
+from chexmodel.ui import service
 from chexmodel.verdicts import Word
 
 _CASES: Final = "cases"
-_READINGS: Final = "readings"
 _KEPT: Final = 3
 """Readings kept: those of the film and of a prior one, and one before; each holds a film's pixels."""
+_SECONDS: Final = 1800
+"""For how long a reading is kept after it was last shown; it is computed anew then."""
+
+Maps = dict[str, NDArray[np.float32]]
+Made = TypeVar("Made")
 
 
 class Chosen(NamedTuple):
@@ -52,24 +62,43 @@ class Case:
 def case_of(chosen: Chosen, predictor: Predictor) -> Case:
     """The case of a film under a model; begun where there is none."""
     cases: dict[tuple[str, str], Case] = st.session_state.setdefault(_CASES, {})
-    return cases.setdefault((chosen.key, predictor.bundle.manifest.weights_sha256), Case())
+    return cases.setdefault((chosen.key, predictor.bundle.checksum), Case())
 
 
 def read(predictor: Predictor, chosen: Chosen, correction: Correction | None) -> Prediction:
     """Read a film once per model, correction and language; the last few readings stay in this session.
 
     Raises:
-        ImageError: the film can't be read.
+        ChexError: the film can't be read, or too many wait.
     """
-    readings: dict[tuple[object, ...], Prediction] = st.session_state.setdefault(_READINGS, {})
-    bundle = predictor.bundle
-    model = (bundle.manifest.weights_sha256, str(bundle.path))
-    key = (chosen.key, *model, correction, language.current())
-    prediction = readings.pop(key, None)
-    if prediction is None:
-        with st.spinner(language.tr("Reading the film …")):
-            prediction = predictor.predict(chosen.entry.data, correction=correction, frame=chosen.frame)
-    readings[key] = prediction  # the last one asked for is the last to go
-    while len(readings) > _KEPT:
-        readings.pop(next(iter(readings)))
-    return prediction
+    key = (chosen.key, predictor.bundle.checksum, str(predictor.bundle.path), correction, language.current())
+    data, frame = chosen.entry.data, chosen.frame
+    return _kept("readings", key, lambda: predictor.predict(data, correction=correction, frame=frame))
+
+
+def maps(predictor: Predictor, prediction: Prediction, chosen: Chosen, method: Method) -> Maps:
+    """Map every trained observation of a reading by a method, as `Prediction.grid`; kept as readings are."""
+
+    def drawn() -> Maps:
+        trained = (name for name in prediction.observations if name not in prediction.not_trained)
+        return {name: prediction.grid(name, method=method) for name in trained}
+
+    if method == EXACT:  # they are there already
+        return drawn()
+    return _kept("maps", (chosen.key, predictor.bundle.checksum, prediction.correction, method), drawn)
+
+
+def _kept(kind: str, key: Hashable, make: Callable[[], Made]) -> Made:
+    """Return what this session kept under a key, or make it when its turn comes."""
+    if kind not in st.session_state:
+        st.session_state[kind] = Kept(_KEPT, seconds=_SECONDS)
+    kept: Kept[Hashable, Made] = st.session_state[kind]
+
+    def made() -> Made:
+        place = service.Place()
+        with service.turns().turn(place):
+            place.clear()
+            with st.spinner(language.tr("Reading the film …")):
+                return make()
+
+    return kept.get(key, made)

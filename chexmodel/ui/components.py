@@ -16,6 +16,7 @@ from chexmodel.errors import BundleError, ChexError
 from chexmodel.language import mark, tr
 from chexmodel.predictor import Predictor
 from chexmodel.retelling import retold
+from chexmodel.ui import service
 from chexmodel.ui.grid import grid
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -105,7 +106,7 @@ def active_predictor() -> Predictor:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _load(path: str, state: tuple[tuple[str, int], ...]) -> Predictor:  # noqa: ARG001 – part of the key
-    predictor = Predictor.from_bundle(path)
+    predictor = service.load(path)
     # Streamlit collects garbage after every run of a page or fragment; going through all that torch and the
     # libraries keep for good took 0.3 s of each move of a slider.
     gc.collect()

@@ -25,11 +25,12 @@ from chexmodel.containers import Entry, Refusal
 from chexmodel.labels import NO_FINDING, OBSERVATIONS
 from chexmodel.language import current, tr, trn
 from chexmodel.predictor import Predictor
+from chexmodel.ui import service
 from chexmodel.ui.components import guard
 from chexmodel.ui.many_table import table
 
 Results = dict[tuple[str, str, str], Result]
-"""(film, model's weights, language) → result."""
+"""(film, model, language) → result."""
 
 _RESULTS: Final = "many-results"
 _READING: Final = "many-reading"
@@ -71,7 +72,7 @@ def many(predictor: Predictor, entries: Sequence[Entry], refused: Sequence[Refus
 
 
 def _key(predictor: Predictor, entry: Entry) -> tuple[str, str, str]:
-    return entry.key, predictor.bundle.manifest.weights_sha256, current()
+    return entry.key, predictor.bundle.checksum, current()
 
 
 def _digest(entries: Sequence[Entry]) -> str:
@@ -120,7 +121,8 @@ def _set_reading(upload: str | None) -> None:
 def _read(predictor: Predictor, left: list[Entry], done: list[Result], results: Results) -> None:
     total = len(left) + len(done)
     bar = st.progress(len(done) / total, text=_progress_words(done, len(left)))
-    for result in read_films(predictor, left):
+    place = service.Place()
+    for result in service.in_turn(read_films(predictor, left), place):
         results[_key(predictor, result.entry)] = result  # before anything that a click may interrupt
         done.append(result)
         bar.progress(len(done) / total, text=_progress_words(done, total - len(done)))
@@ -250,7 +252,8 @@ def _archive(predictor: Predictor, done: list[Result], finding: str | None) -> b
     bar = st.progress(0.0, text=tr("Painting the overlays …"))
 
     def told() -> Iterator[list[tuple[str, bytes]]]:
-        for count, some in enumerate(overlays(predictor, done, finding=finding), 1):
+        painted = service.in_turn(overlays(predictor, done, finding=finding), service.Place())
+        for count, some in enumerate(painted, 1):
             bar.progress(count / len(done), text=tr("Painting the overlays …"))
             yield some
 

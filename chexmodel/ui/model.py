@@ -9,9 +9,10 @@ from chexmodel.bundle import Bundle
 from chexmodel.errors import ChexError
 from chexmodel.evaluation_tables import calibrations_table, thresholds_table
 from chexmodel.language import current, mark, number, tr, using
+from chexmodel.predictor import Predictor
 from chexmodel.reasons import told
 from chexmodel.records import records
-from chexmodel.ui.components import NOTICE, active_bundle, guard, table
+from chexmodel.ui.components import NOTICE, active_predictor, guard, table
 
 _SPLITS: Final = {"train": mark("train"), "validation": mark("validation"), "test": mark("test")}
 _FIRST: Final = (mark("Intended use"), mark("Limits"))
@@ -29,7 +30,8 @@ def page() -> None:
     st.title(tr("Model"))
     st.html(_STYLE)
     with guard():
-        bundle = active_bundle()
+        predictor = active_predictor()
+        bundle = predictor.bundle
         sections = _sections(bundle)
         st.subheader(bundle.manifest.name)
         if current() != "en":
@@ -41,6 +43,7 @@ def page() -> None:
                 st.subheader(tr(title))
                 st.markdown(sections.pop(title))
         _facts(bundle)
+        _engine(predictor)
         _not_trained(bundle)
         _calibration(bundle)
         if sections:
@@ -108,6 +111,11 @@ def _facts(bundle: Bundle) -> None:
         facts |= {tr("Licence"): origin.licence, tr("To cite"): origin.citation}
     st.subheader(tr("Facts"))
     st.markdown("\n".join(tr("- **{name}**: {fact}", name=name, fact=fact) for name, fact in facts.items()))
+
+
+def _engine(predictor: Predictor) -> None:
+    note = predictor.engine_note
+    st.caption(tr("Computed by {engine}.", engine=predictor.engine) + f" {note}" * bool(note))
 
 
 def _not_trained(bundle: Bundle) -> None:

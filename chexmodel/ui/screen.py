@@ -16,7 +16,7 @@ from chexmodel.language import mark, tr
 from chexmodel.position import SIDE_CAVEAT, position
 from chexmodel.predictor import NO_GATE, Prediction, Predictor
 from chexmodel.quality import view_hint
-from chexmodel.ui.cases import Case, Chosen, case_of, read
+from chexmodel.ui.cases import Case, Chosen, case_of, maps, read
 from chexmodel.ui.components import guard, table
 from chexmodel.ui.exports import exports
 from chexmodel.ui.findings import Finding, findings
@@ -61,12 +61,13 @@ def screen(predictor: Predictor, chosen: Chosen, others: Sequence[Entry], row: D
     _buttons(row, case, others, allowed=allowed)
     shown = case.revealed and allowed
     method: Method = st.session_state.get(METHOD_KEY, EXACT)
-    earlier = _prior_reading(predictor)
+    former = None if (entry := prior()) is None else Chosen(entry)
+    earlier = None if former is None else _prior_reading(predictor, former)
     compared = shown and earlier is not None and not earlier.withheld
     title = tr("Film") if earlier is None else tr("Current film")
-    panes = [_pane(predictor, prediction, title, method, shown=shown)]
-    if earlier is not None:
-        panes.append(_pane(predictor, earlier, tr("Prior film"), method, shown=compared))
+    panes = [_pane(predictor, prediction, chosen, title, method, shown=shown)]
+    if earlier is not None and former is not None:
+        panes.append(_pane(predictor, earlier, former, tr("Prior film"), method, shown=compared))
     viewer(panes, key=f"viewer-{chosen.key}", unit=_unit(method))
     if shown:
         _explain(method)
@@ -143,13 +144,10 @@ def _buttons(row: DeltaGenerator, case: Case, others: Sequence[Entry], *, allowe
         st.rerun()
 
 
-def _prior_reading(predictor: Predictor) -> Prediction | None:
-    """Read the prior film, if there is one; where it can't be read, the current film stays."""
-    entry = prior()
-    if entry is None:
-        return None
+def _prior_reading(predictor: Predictor, chosen: Chosen) -> Prediction | None:
+    """Read the prior film; where it can't be read, the current film stays."""
     with guard():
-        prediction = read(predictor, Chosen(entry), None)
+        prediction = read(predictor, chosen, None)
         if prediction.gate is not None and not prediction.gate.accepted:
             reason = prediction.gate.reason
             st.warning(tr("The prior film is shown without a reading: {reason}", reason=reason))
@@ -157,17 +155,18 @@ def _prior_reading(predictor: Predictor) -> Prediction | None:
     return None
 
 
-def _pane(predictor: Predictor, prediction: Prediction, title: str, method: Method, *, shown: bool) -> Pane:
+def _pane(
+    predictor: Predictor, prediction: Prediction, chosen: Chosen, title: str, method: Method, *, shown: bool
+) -> Pane:
     """The film alone, or with the findings and their maps; alone too where a file of the model is damaged."""
     if not shown:
         return Pane(title, prediction.film)
-    trained = [name for name in prediction.observations if name not in prediction.not_trained]
-    maps = {name: prediction.grid(name, method=method) for name in trained}
-    where = {name: position(grid, prediction.film.shape) for name, grid in maps.items()}
+    drawn = maps(predictor, prediction, chosen, method)
+    where = {name: position(grid, prediction.film.shape) for name, grid in drawn.items()}
     with guard():
         rows = findings(prediction, predictor.bundle, method=method, where=where)
         scale = strength(prediction.heatmaps) if method == EXACT else 1.0
-        return Pane(title, prediction.film, maps, scale, rows, insisted=prediction.withheld)
+        return Pane(title, prediction.film, drawn, scale, rows, insisted=prediction.withheld)
     return Pane(title, prediction.film)
 
 

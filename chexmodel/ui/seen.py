@@ -54,6 +54,7 @@ def _input_and_audit(predictor: Predictor, prediction: Prediction, name: str) ->
         tr("Window"): audit.window,
         tr("View"): tr(VIEWS[audit.view]) if audit.view else None,
         tr("Patient's age"): None if age is None else trn("{n} year", "{n} years", age),
+        tr("Computed by"): prediction.engine,
     }
     facts.table({key: value if value is not None else "—" for key, value in rows.items()})
     last = tr("padded to a square with black, nothing cropped, and resized to {side}×{side} px", side=side)

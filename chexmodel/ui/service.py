@@ -1,0 +1,119 @@
+"""What all sessions of this server share: its cores, the line before them, and the fast engine of a model."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Final, TypeVar
+
+import streamlit as st
+import torch
+
+from chexmodel import machine
+from chexmodel.language import tr, trn
+from chexmodel.predictor import Predictor
+from chexmodel.turns import Turns
+
+ENGINE: Final = "CHEXMODEL_ENGINE"
+"""Environment variable: "auto" (default) or "torch", which neither makes nor runs model.onnx."""
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_PATIENCE_S: Final = 900
+_LOW: Final = 10  # niceness: whoever reads meanwhile goes first
+
+Step = TypeVar("Step")
+
+_log = logging.getLogger(__name__)
+_making: Final = set[str]()
+_lock: Final = Lock()
+
+
+@st.cache_resource(show_spinner=False)
+def _desk() -> tuple[Turns, machine.Share]:
+    share = machine.share(machine.cores())
+    torch.set_num_threads(share.threads)
+    return Turns(share.readings), share
+
+
+def turns() -> Turns:
+    """The line before the cores."""
+    return _desk()[0]
+
+
+def share() -> machine.Share:
+    """How this server's cores are divided."""
+    return _desk()[1]
+
+
+def load(path: str) -> Predictor:
+    """Load a bundle for all sessions; where it has no model.onnx, one is made beside the readings, once.
+
+    Raises:
+        BundleError: it is missing, incomplete or damaged.
+    """
+    if os.environ.get(ENGINE) == "torch":
+        return Predictor.from_bundle(path, engine="torch")
+    predictor = Predictor.from_bundle(path, threads=share().threads)
+    if predictor.engine_note:
+        Thread(target=make_fast, args=(predictor,), name="model.onnx", daemon=True).start()
+    return predictor
+
+
+def make_fast(predictor: Predictor) -> None:
+    """Make model.onnx in the user's cache, in a process of its own, and have the predictor take it up.
+
+    Until then, and where it fails, PyTorch reads; why it failed is told by `Predictor.engine_note`.
+    """
+    weights = predictor.bundle.manifest.weights_sha256
+    with _lock:
+        if weights in _making:
+            return
+        _making.add(weights)
+    command = [sys.executable, "-m", "chexmodel", "export", str(predictor.bundle.path.resolve()), "--cache"]
+    try:
+        made = subprocess.Popen(
+            command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        with suppress(OSError, AttributeError):  # not on every system
+            os.setpriority(os.PRIO_PROCESS, made.pid, _LOW)
+        try:
+            _, said = made.communicate(timeout=_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            made.kill()
+            _, said = made.communicate()
+        if not predictor.find_onnx():
+            predictor.engine_note = said.decode(errors="replace").strip().rpartition("\n")[2]
+            _log.warning("model.onnx could not be made: %s", predictor.engine_note)
+    finally:
+        with _lock:
+            _making.discard(weights)
+
+
+class Place:
+    """Says on the page how many readings go before; for `Turns.turn`. Gone when the turn comes."""
+
+    def __init__(self) -> None:
+        self._place, self._told = st.empty(), -1
+
+    def __call__(self, before: int) -> None:
+        """Say it; drawing ends the wait of who has left the page."""
+        text = trn("{n} reading is before yours …", "{n} readings are before yours …", before)
+        self._place.caption(text if before else tr("Yours is the next reading …"))
+
+    def clear(self) -> None:
+        """Take the words off the page."""
+        self._place.empty()
+
+
+def in_turn(work: Iterator[Step], place: Place) -> Iterator[Step]:
+    """Take each step of some work when its turn comes, so that one with many films lets others between."""
+    while True:
+        with turns().turn(place):
+            place.clear()
+            step = next(work, None)
+        if step is None:
+            return
+        yield step
