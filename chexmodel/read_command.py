@@ -116,6 +116,8 @@ def _many(
         raise ChexError(f"--workers is {workers}: give 1 or more")
     many = workers or cores()
     predictor = Predictor.from_bundle(model, threads=1 if many > 1 else None)
+    if predictor.engine_note:
+        print(f"note: read with PyTorch, which is slower: {predictor.engine_note}", file=sys.stderr)
     if address is None:
         reader = in_threads(predictor, many)
     else:

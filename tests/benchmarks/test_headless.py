@@ -1,10 +1,10 @@
 """Many films without a browser, beside the usual loop: `pytest tests/benchmarks -m benchmark -s`.
 
-The peer reads films one by one as torchxrayvision's own scripts do, with its DenseNet-121 (random weights cost
-the same), PyTorch on all cores: a score per finding, no map, no check of the input. Here a film gets its 14
-maps too and, by the shipped model, three networks and the check. Each in a fresh process; of the peer neither
-imports nor the making of its model are counted, of the command all but the imports. Nothing fails for being
-slow.
+The peer reads films one by one as torchxrayvision's own scripts do, with its DenseNet-121 (random weights
+cost the same), PyTorch on all cores: a score per finding, no map, no check of the input. Here a film gets its
+14 maps too and, by the shipped model, three networks and the check. Each in a fresh process; of the peer
+neither imports nor the making of its model are counted, of the command all but the imports. Nothing fails for
+being slow.
 """
 
 import json
