@@ -7,12 +7,14 @@ network of its own.
 
 import math
 import os
+import socket
 import warnings
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+import torch
 
 from chexmodel.errors import ChexError
 from chexmodel.film_files import FilmFile
@@ -24,6 +26,8 @@ from chexmodel.predictor import Predictor
 LOCAL: Final = "local"
 _BLOCK: Final = 200  # films that a worker gets at once; what is read anew if it dies
 _RETRIES: Final = 3  # of a block whose worker died; endless ones would never tell of a film that kills it
+_REACH: Final = 10.0  # s
+_FAILED: Final = "failed"  # status of the one row of a worker that can't go on
 _ERROR: Final = 40  # the level of what Ray may print beside the command's own lines
 _ENVIRONMENT: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
@@ -32,27 +36,40 @@ _ENVIRONMENT: Final = {
 
 
 class FilmReader:
-    """A worker: holds the model, and reads a batch of files at a time."""
+    """A worker: holds the model, and reads a batch of files at a time.
+
+    What goes wrong comes back as a row: Ray would run what raises over and over.
+    """
 
     def __init__(self, bundle: Path, expected: tuple[str, str], order: Order) -> None:
-        """Load the model; raise `ChexError` if model or engine are not those of the command."""
-        import torch
-
+        """Load the model, if it and its engine are those of the command."""
         torch.set_num_threads(1)
-        self._predictor, self._order = Predictor.from_bundle(bundle, threads=1), order
-        if (found := kind(self._predictor)) != expected:
-            raise ChexError(
-                f"a node reads with {found}, the command with {expected}: give all nodes the same bundle "
-                f"at {bundle}, and the same packages"
-            )
+        self._order, self._problem = order, ""
+        try:
+            self._predictor = Predictor.from_bundle(bundle, threads=1)
+            if (found := kind(self._predictor)) != expected:
+                self._problem = (
+                    f"a node reads with {found}, the command with {expected}: give all nodes the same bundle "
+                    f"at {bundle}, and the same packages"
+                )
+        except ChexError as error:
+            self._problem = str(error)
 
     def __call__(self, files: pa.Table) -> pa.Table:
         """Read files, in the columns of `FilmFile` with the path as bytes, to rows of `SCHEMA`."""
-        rows = list[Row]()
-        for row in files.to_pylist():
-            file = FilmFile(**row | {"path": os.fsdecode(row["path"])})
-            rows += read_file(self._predictor, file, self._order)
-        return pa.Table.from_pylist(rows, schema=SCHEMA)
+        try:
+            return pa.Table.from_pylist(self._rows(files), schema=SCHEMA)
+        except ChexError as error:
+            problem = str(error)
+        except Exception as error:
+            problem = f"reading failed unexpectedly ({type(error).__name__})"
+        return pa.Table.from_pylist([{"status": _FAILED, "reason": problem}], schema=SCHEMA)
+
+    def _rows(self, files: pa.Table) -> list[Row]:
+        if self._problem:
+            raise ChexError(self._problem)
+        listed = [FilmFile(**row | {"path": os.fsdecode(row["path"])}) for row in files.to_pylist()]
+        return [row for file in listed for row in read_file(self._predictor, file, self._order)]
 
 
 def kind(predictor: Predictor) -> tuple[str, str]:
@@ -85,7 +102,9 @@ def on_ray(predictor: Predictor, address: str, workers: int | None = None) -> Re
                 _connect(address, workers)
             yield from _readings(files, predictor, order, workers)
         except (ray.exceptions.RayError, ConnectionError) as error:
-            raise ChexError(f"reading on Ray at {address} failed: {_reason(error)}") from error
+            raise ChexError(
+                f"reading on Ray at {address} failed ({type(error).__name__}): run it again"
+            ) from error
         finally:
             if ours:
                 ray.shutdown()
@@ -96,6 +115,7 @@ def on_ray(predictor: Predictor, address: str, workers: int | None = None) -> Re
 def _connect(address: str, workers: int | None) -> None:
     import ray
 
+    _reach(address)
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     started: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False} if address == LOCAL else {}
@@ -106,6 +126,17 @@ def _connect(address: str, workers: int | None) -> None:
         logging_level=_ERROR,
         **started,
     )
+
+
+def _reach(address: str) -> None:
+    """Raise `ChexError` where nobody listens; Ray itself would wait for minutes."""
+    host, colon, port = address.rpartition("/")[2].rpartition(":")
+    if not colon:  # "local", "auto": not an address
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_REACH).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise ChexError(f"there is no Ray cluster at {address} ({error}): check the address") from None
 
 
 def _readings(
@@ -136,18 +167,11 @@ def _readings(
         )
     for block in read.iter_batches(batch_size=None, batch_format="pyarrow"):
         assert isinstance(block, pa.Table)
-        yield block.to_pylist()
+        rows = block.to_pylist()
+        if rows[0]["status"] == _FAILED:
+            raise ChexError(f"reading on Ray failed: {rows[0]['reason']}")
+        yield rows
 
 
 def _bounded() -> dict[str, Any]:
     return {"max_task_retries": _RETRIES}
-
-
-def _reason(error: BaseException) -> str:
-    """Tell what went wrong: the sentence of an error that was expected, else the kind of error."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ChexError):
-            return str(cause)
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    return type(error).__name__

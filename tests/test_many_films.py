@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from dicom_files import RAMP, dicom
@@ -25,7 +26,6 @@ from tiny_bundle import UNTRAINED, write_tiny_bundle
 from chexmodel import headless, phantom
 from chexmodel.__main__ import main
 from chexmodel.batch_pictures import overlay_png
-from chexmodel.errors import ChexError
 from chexmodel.film_files import find
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.predictor import Prediction, Predictor
@@ -478,12 +478,37 @@ def test_without_ray(
     assert "pip install -r requirements-cluster.txt" in capsys.readouterr().err
 
 
-def test_a_node_with_another_model_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:999999"])
+def test_a_cluster_that_is_not_there(
+    read: Any, drawn: Path, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: requirements-cluster.txt")
+    assert read(drawn, "--ray", address) == 2
+    assert f"there is no Ray cluster at {address}" in capsys.readouterr().err
+
+
+def test_what_a_worker_can_not_do_comes_back_as_a_sentence(
+    tiny_bundle: Path, drawn: Path, tmp_path: Path
+) -> None:
     from chexmodel.cluster import FilmReader, kind
     from chexmodel.film_rows import Order
 
-    order, other = Order(None, tmp_path), write_tiny_bundle(tmp_path / "other", seed=1)
     expected = kind(Predictor.from_bundle(tiny_bundle))
-    FilmReader(tiny_bundle, expected, order)
-    with pytest.raises(ChexError, match="give all nodes the same bundle"):
-        FilmReader(other, expected, order)
+    listed = find([str(drawn)], but=tmp_path / "o").files
+    files = pa.Table.from_pylist([file._asdict() | {"path": os.fsencode(file.path)} for file in listed])
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    (blocked / "overlays").touch()
+    for bundle, order, said in (
+        (tiny_bundle, Order(None, tmp_path), ""),
+        (tiny_bundle, Order(("Edema",), blocked), "can't be written"),
+        (write_tiny_bundle(tmp_path / "other", seed=1), Order(None, tmp_path), "all nodes the same bundle"),
+        (tmp_path / "none", Order(None, tmp_path), "there is no bundle"),
+    ):
+        rows = FilmReader(bundle, expected, order)(files).to_pylist()
+        if said:
+            (row,) = rows
+            assert row["status"] == "failed"
+            assert said in row["reason"]
+        else:
+            assert [row["status"] for row in rows] == ["read"] * 12
