@@ -53,13 +53,13 @@ import json, re, sys, time, warnings
 from pathlib import Path
 warnings.simplefilter("ignore")
 def start():
-    global started
-    started = time.perf_counter()
+    global started, worked
+    started, worked = time.perf_counter(), time.process_time()
 def end():
-    seconds = time.perf_counter() - started
+    seconds, busy = time.perf_counter() - started, time.process_time() - worked
     # Not getrusage: its peak includes that of the process which started this one.
     peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-    print(json.dumps(dict(seconds=seconds, megabytes=peak)), file=sys.stderr)
+    print(json.dumps(dict(seconds=seconds, busy=busy, megabytes=peak)), file=sys.stderr)
 """
 
 
@@ -94,8 +94,11 @@ def test_the_shared_films(shared: Path, tmp_path: Path) -> None:
 def plain_loop(data: Path) -> float:
     """Films a second of the peer."""
     found = run(PEER.format(data=str(data), films=PEER_FILMS))
-    films = PEER_FILMS / found["seconds"]
-    print(f"\ntorchxrayvision's loop: {films:.1f} films/s, {found['megabytes']:.0f} MB at most")
+    films, each = PEER_FILMS / found["seconds"], found["busy"] / PEER_FILMS
+    print(
+        f"\ntorchxrayvision's loop: {films:.1f} films/s, {each * 1e3:.0f} ms of processor a film, "
+        f"{found['megabytes']:.0f} MB at most"
+    )
     return films
 
 
@@ -104,8 +107,9 @@ def command(model: Path, data: Path, out: Path, engine: str, theirs: float) -> N
     table = pd.read_parquet(out / "scores.parquet")
     assert len(table) == len(list(data.rglob("*.jpg")))
     assert table["engine"].str.startswith(engine).all()
-    films = len(table) / found["seconds"]
+    films, each = len(table) / found["seconds"], found["busy"] / len(table)
     print(
         f"{model.name}, {engine}, {len(table)} films: {films:.1f} films/s, {films / cores():.1f} a core, "
-        f"{films / theirs:.1f}× the loop, {found['megabytes']:.0f} MB at most"
+        f"{films / theirs:.1f}× the loop, {each * 1e3:.0f} ms of processor a film, "
+        f"{found['megabytes']:.0f} MB at most"
     )
