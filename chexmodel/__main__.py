@@ -1,26 +1,26 @@
 """Use the reader without a browser: `python -m chexmodel COMMAND`.
 
-A command is one function below: tyro makes its options and `--help` from the signature and the docstring.
-Commands import what they need themselves, so that `--help` answers at once.
+A command is one function, below or in a file of its own: tyro makes its options and `--help` from the
+signature and the docstring. Commands import what they need themselves, so that `--help` answers at once.
 """
 
-import io
 import json
 import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import tyro
 from tyro.extras import SubcommandApp
 
+from chexmodel.command_line import SHIPPED, bar, write
 from chexmodel.errors import ChexError
 from chexmodel.language import Language
+from chexmodel.read_command import read
 
 app = SubcommandApp()
-
-SHIPPED: Final = Path(__file__).resolve().parent.parent / "assets" / "models" / "demo"
+app.command(read)
 
 _Data = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CSV_OR_DIR")]
 _Out = Annotated[Path | None, tyro.conf.arg(metavar="FILE.json")]
@@ -72,21 +72,14 @@ def _count(data: Path, out: Path | None) -> None:
     print(result.states().to_string(formatters=["{:,}".format] * 4))
     print(f"{result.films:,} films of {result.patients:,} patients in {result.studies:,} studies")
     if out is not None:
-        _write(out, (result.model_dump_json(indent=1) + "\n").encode())
+        write(out, (result.model_dump_json(indent=1) + "\n").encode())
 
 
 def _audit(data: Path, csv: Path | None, *, films: bool) -> int:
-    from tqdm import tqdm
-
     from chexmodel.inspection import ALL_KINDS, inspect
 
-    with tqdm(desc="films", unit="film", disable=None if films else True) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        result = inspect(data, films=films, progress=show)
+    with bar(shown=films) as progress:
+        result = inspect(data, films=films, progress=progress)
     width = max(map(len, result.counts))
     for kind, number in result.counts.items():
         print(f"{kind:{width}}  {ALL_KINDS[kind].severity:7}  {number:>9,}")
@@ -94,7 +87,7 @@ def _audit(data: Path, csv: Path | None, *, films: bool) -> int:
     if result.unchecked:
         print(f"note: the films were not looked at: {result.unchecked}", file=sys.stderr)
     if csv is not None:
-        _write(csv, result.found.to_csv(index=False).encode())
+        write(csv, result.found.to_csv(index=False).encode())
     return 1 if result.errors else 0
 
 
@@ -124,48 +117,7 @@ def protocol(data: _Data, out: _Out = None, bootstrap: int = 1000, seed: int = 0
     result = table_protocols(read_table(csv), provenance=provenance, bootstrap=bootstrap, seed=seed)
     print(printed(result))
     if out is not None:
-        _write(out, (result.model_dump_json(indent=1) + "\n").encode())
-
-
-@app.command
-def read(
-    image: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")],
-    model: Annotated[Path, tyro.conf.arg(metavar="BUNDLE")] = SHIPPED,
-    csv: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None,
-    overlay: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None,
-    finding: str | None = None,
-    alpha: float = 0.55,
-    insist: bool = False,
-) -> None:
-    """Read one film: a score per finding against its threshold. For research and teaching only.
-
-    A film that the check of the input rejects gets the reason and no scores, but for --insist.
-
-    Args:
-        image: a PNG, JPEG, TIFF or DICOM file, up to 50 MB.
-        model: the bundle to read with.
-        csv: also write the findings as a table. Default: not written.
-        overlay: also write the film with the heatmap of one finding, at its size. Default: not written.
-        finding: whose heatmap. Default: the finding with the highest score.
-        alpha: opacity of the strongest evidence, 0 to 1.
-        insist: read it all the same.
-    """
-    from chexmodel.predictor import Predictor
-
-    prediction = Predictor.from_bundle(model).predict(image)
-    if prediction.gate is not None and prediction.withheld and not insist:
-        raise ChexError(f"{prediction.gate.reason} Give --insist to read it all the same.")
-    table = prediction.frame()
-    ranked = table.sort_values("probability", ascending=False, na_position="last")
-    print(ranked.to_string(index=False, float_format="{:.3f}".format, na_rep="—"))
-    for remark in (*prediction.audit.actions, *prediction.warnings):
-        print(f"note: {remark}", file=sys.stderr)
-    if csv is not None:
-        _write(csv, table.to_csv(index=False).encode())
-    if overlay is not None:
-        picture = io.BytesIO()
-        prediction.overlay(finding or ranked["observation"].iloc[0], alpha).save(picture, format="PNG")
-        _write(overlay, picture.getvalue())
+        write(out, (result.model_dump_json(indent=1) + "\n").encode())
 
 
 @app.command
@@ -249,7 +201,7 @@ def export(
                     files[kind] = out / f"report{form.suffix}"
         for kind, form in FORMATS.items():
             if (file := files[kind]) is not None:
-                _write(file, form.write(report))
+                write(file, form.write(report))
     if out is not None and reason:
         print(f"note: {reason}", file=sys.stderr)
 
@@ -283,14 +235,6 @@ def schema() -> None:
     from chexmodel.report_schema import json_schema
 
     print(json.dumps(json_schema(), indent=1))
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except OSError as error:
-        raise ChexError(f"{path} can't be written ({error.strerror}): give another file") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,23 +4,19 @@ Of a film its scores, decisions and a thumbnail are kept, never its pixels: over
 """
 
 import io
-import re
 import time
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
-from chexmodel import explain
+from chexmodel.batch_pictures import file_name, overlay_png, thumbnail_png
 from chexmodel.containers import Entry, Refusal
 from chexmodel.errors import ChexError
-from chexmodel.geometry import to_film
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.language import tr
 from chexmodel.predictor import Prediction, Predictor
@@ -28,17 +24,16 @@ from chexmodel.quality import view_hint
 from chexmodel.spreadsheet import inert
 
 Status = Literal["read", "withheld", "not read"]
+Findings = Sequence[str]
+"""Observations to paint overlays of; none named means those at or above their threshold."""
 
 CALLED: Final = "at or above threshold"
 """The decision, as `Prediction.frame` words it, of a finding that gets an overlay."""
-THUMBNAIL: Final = 96
-"""Longest side of a thumbnail, px."""
-OVERLAY_SIDE: Final = 1024
-"""Longest side of an overlay, px: larger films are reduced, so that those of 200 films can be held."""
+SCORES: Final = tuple(f"{what} {name}" for name in OBSERVATIONS for what in ("probability", "decision"))
+"""Columns of a table of films: a probability and a decision per observation."""
 MAX_OVERLAYS: Final = 500 * 2**20
 """Most bytes of overlays in one ZIP."""
 _RECENT: Final = 20  # films from which the time left is estimated: sizes and formats come in runs
-_ALPHA: Final = 0.55
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +45,8 @@ class Result:
     gated: whether the model has a gate at all.
     probabilities: (14,) calibrated, NaN where not trained; all NaN unless read.
     decisions: in words, as `Prediction.frame` has them; "" unless read.
-    warnings: what to know before trusting it. thumbnail: a PNG; empty if not read. seconds: it took.
+    warnings: what to know before trusting it. thumbnail: a PNG; empty if not read, or not asked for.
+    overlays: (observation, PNG) of those asked for. seconds: it took.
     """
 
     entry: Entry
@@ -60,8 +56,9 @@ class Result:
     probabilities: NDArray[np.float64]
     decisions: tuple[str, ...]
     warnings: tuple[str, ...]
-    thumbnail: bytes
-    seconds: float
+    thumbnail: bytes = b""
+    overlays: tuple[tuple[str, bytes], ...] = ()
+    seconds: float = 0.0
 
     def with_decision(self, decision: str) -> list[str]:
         """Observations of a decision, in their order."""
@@ -71,18 +68,38 @@ class Result:
 def read_films(predictor: Predictor, entries: Iterable[Entry]) -> Iterator[Result]:
     """Read films one by one; each gives a result, and one at a time is in memory."""
     for entry in entries:
-        started = time.perf_counter()
-        try:
-            result = _kept(entry, predictor.predict(entry.data), started)
-        except ChexError as error:
-            result = _unread(entry, str(error), started)
-        except Exception as error:  # a defect of ours must not take the other films along
-            reason = tr("Reading this film failed unexpectedly ({error}).", error=type(error).__name__)
-            result = _unread(entry, reason, started)
-        yield result
+        yield read_film(predictor, entry, thumbnail=True)
 
 
-def _kept(entry: Entry, prediction: Prediction, started: float) -> Result:
+def read_film(
+    predictor: Predictor, entry: Entry, *, thumbnail: bool = False, findings: Findings | None = None
+) -> Result:
+    """Read one film; whatever goes wrong is told in the result.
+
+    Args:
+        predictor: reads it.
+        entry: the film.
+        thumbnail: make one.
+        findings: paint the overlays of these; None paints none.
+    """
+    started = time.perf_counter()
+    try:
+        prediction = predictor.predict(entry.data)
+        result = _judged(entry, prediction)
+        if thumbnail:
+            result = replace(result, thumbnail=thumbnail_png(prediction))
+        if findings is not None:
+            painted = [(name, overlay_png(prediction, name)) for name in _wanted(result, findings)]
+            result = replace(result, overlays=tuple(painted))
+    except ChexError as error:
+        result = unread(entry, str(error))
+    except Exception as error:  # a defect of ours must not take the other films along
+        reason = tr("Reading this film failed unexpectedly ({error}).", error=type(error).__name__)
+        result = unread(entry, reason)
+    return replace(result, seconds=time.perf_counter() - started)
+
+
+def _judged(entry: Entry, prediction: Prediction) -> Result:
     gate = prediction.gate
     rejected = gate is not None and not gate.accepted
     warnings = list(prediction.audit.warnings)
@@ -96,12 +113,11 @@ def _kept(entry: Entry, prediction: Prediction, started: float) -> Result:
         probabilities=np.full(len(OBSERVATIONS), np.nan) if rejected else prediction.probabilities,
         decisions=("",) * len(OBSERVATIONS) if rejected else tuple(prediction.frame()["decision"]),
         warnings=tuple(warnings),
-        thumbnail=_png(_reduced(prediction.film, THUMBNAIL)),
-        seconds=time.perf_counter() - started,
     )
 
 
-def _unread(entry: Entry, reason: str, started: float) -> Result:
+def unread(entry: Entry, reason: str) -> Result:
+    """Return the result of a film that could not be read."""
     return Result(
         entry=entry,
         status="not read",
@@ -110,8 +126,6 @@ def _unread(entry: Entry, reason: str, started: float) -> Result:
         probabilities=np.full(len(OBSERVATIONS), np.nan),
         decisions=("",) * len(OBSERVATIONS),
         warnings=(),
-        thumbnail=b"",
-        seconds=time.perf_counter() - started,
     )
 
 
@@ -132,37 +146,38 @@ def to_csv(results: Iterable[Result], refused: Iterable[Refusal], predictor: Pre
     """
     manifest = predictor.bundle.manifest
     model = {"model": inert(manifest.name), "weights_sha256": manifest.weights_sha256}
-    rows = [_row(result) | model | _scores(result) for result in results]
-    unread = {"status": "not read", **model}
-    rows += [{"file": inert(name), "reason": reason, **unread} for name, reason in refused]
-    scores = [f"{what} {name}" for name in OBSERVATIONS for what in ("probability", "decision")]
-    return pd.DataFrame(rows, columns=[*_COLUMNS, *model, *scores]).to_csv(index=False).encode()
+    rows = [
+        {"file": inert(result.entry.name), "study": result.entry.study, "series": result.entry.series}
+        | facts(result)
+        | model
+        | scores(result)
+        for result in results
+    ]
+    not_read = {"status": "not read", **model}
+    rows += [{"file": inert(name), "reason": reason, **not_read} for name, reason in refused]
+    return pd.DataFrame(rows, columns=[*_COLUMNS, *model, *SCORES]).to_csv(index=False).encode()
 
 
 _COLUMNS: Final = ("file", "status", "reason", "view", "frames", "study", "series", "gate", "warnings")
 
 
-def _row(result: Result) -> dict[str, object]:
-    entry = result.entry
+def facts(result: Result) -> dict[str, object]:
+    """Give the cells of a film's row that say what became of it."""
     gate = {"read": "accepted", "withheld": "rejected", "not read": ""}[result.status]
     return {
-        "file": inert(entry.name),
         "status": result.status,
         "reason": result.reason,
-        "view": entry.view,
-        "frames": entry.frames,
-        "study": entry.study,
-        "series": entry.series,
+        "view": result.entry.view,
+        "frames": result.entry.frames,
         "gate": gate if result.gated else "",
         "warnings": " | ".join(result.warnings),
     }
 
 
-def _scores(result: Result) -> dict[str, object]:
-    scores = dict[str, object]()
-    for name, probability, decision in zip(OBSERVATIONS, result.probabilities, result.decisions, strict=True):
-        scores |= {f"probability {name}": probability, f"decision {name}": decision}
-    return scores
+def scores(result: Result) -> dict[str, object]:
+    """Give the cells under `SCORES` of a film's row."""
+    both = zip(result.probabilities.tolist(), result.decisions, strict=True)
+    return dict(zip(SCORES, (cell for pair in both for cell in pair), strict=True))
 
 
 def overlays(
@@ -176,25 +191,19 @@ def overlays(
         finding: paint this one on every film; None paints those at or above their threshold.
     """
     for number, result in enumerate(results, 1):
-        wanted = result.with_decision(CALLED) if finding is None else [finding]
-        if result.status != "read" or not wanted:
+        wanted = _wanted(result, () if finding is None else [finding])
+        if not wanted:
             yield []
             continue
         prediction = predictor.predict(result.entry.data)
-        stem = re.sub(r"[^\w.-]+", "_", PurePosixPath(result.entry.name).stem)[:60]
         yield [
-            (f"{number:03d}-{stem}-{name.lower().replace(' ', '-')}.png", _overlay(prediction, name))
+            (f"{number:03d}-{file_name(result.entry.name, name)}", overlay_png(prediction, name))
             for name in wanted
         ]
 
 
-def _overlay(prediction: Prediction, finding: str) -> bytes:
-    import torch
-
-    film = _reduced(prediction.film, OVERLAY_SIDE)
-    grid = torch.from_numpy(prediction.heatmaps[OBSERVATIONS.index(finding)])
-    heat = to_film(grid, film.shape).numpy() / explain.strength(prediction.heatmaps)
-    return _png(explain.paint(film, heat, alpha=_ALPHA))
+def _wanted(result: Result, findings: Findings) -> Findings:
+    return (findings or result.with_decision(CALLED)) if result.status == "read" else ()
 
 
 def zipped(pictures: Iterable[Sequence[tuple[str, bytes]]]) -> bytes:
@@ -215,22 +224,4 @@ def zipped(pictures: Iterable[Sequence[tuple[str, bytes]]]) -> bytes:
                         most=MAX_OVERLAYS // 2**20,
                     )
                 )
-    return stream.getvalue()
-
-
-def _reduced(film: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    height, width = film.shape
-    scale = side / max(height, width)
-    if scale >= 1:
-        return film
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    resized = Image.fromarray(film).resize(size, Image.Resampling.BOX)
-    return np.asarray(resized).clip(0, 1).astype(np.float32)
-
-
-def _png(pixels: NDArray[np.floating] | NDArray[np.uint8]) -> bytes:
-    if pixels.dtype != np.uint8:
-        pixels = np.round(pixels * 255).astype(np.uint8)
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
     return stream.getvalue()

@@ -48,7 +48,7 @@ def to_square8(pixels: NDArray[np.float32] | NDArray[np.uint8], size: int) -> to
     """
     if pixels.dtype != np.uint8:
         scaled = np.clip(pixels, 0, 1)
-        scaled *= 255  # in place: for a large film, new memory costs more than the arithmetic
+        np.multiply(scaled, 255, out=scaled)  # in place: new memory costs more than the arithmetic
         pixels = np.rint(scaled, out=scaled).astype(np.uint8)
     return to_square(pixels, size)
 

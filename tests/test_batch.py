@@ -15,7 +15,7 @@ from dicom_files import RAMP, dicom
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from chexmodel import batch, phantom
+from chexmodel import batch, batch_pictures, phantom
 from chexmodel.batch import CALLED, overlays, read_films, seconds_left, to_csv, zipped
 from chexmodel.containers import Refusal, open_uploads
 from chexmodel.errors import ChexError
@@ -64,7 +64,7 @@ def test_one_bad_film_never_stops_the_rest(predictor: Predictor, results: list[b
 def test_of_a_film_a_thumbnail_is_kept_and_no_pixels(results: list[batch.Result]) -> None:
     picture = Image.open(io.BytesIO(results[3].thumbnail))
     assert (picture.size, picture.mode, picture.info) == ((64, 48), "L", {})
-    assert max(Image.open(io.BytesIO(results[0].thumbnail)).size) == batch.THUMBNAIL
+    assert max(Image.open(io.BytesIO(results[0].thumbnail)).size) == batch_pictures.THUMBNAIL
     assert results[1].thumbnail == b""
     kept = [value for value in vars(results[0]).values() if isinstance(value, np.ndarray)]
     assert [array.shape for array in kept] == [(14,)]
@@ -158,7 +158,7 @@ def test_overlays_are_those_of_the_reading_and_carry_nothing_else(
 def test_large_overlays_are_reduced_and_too_many_are_refused(
     predictor: Predictor, results: list[batch.Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "OVERLAY_SIDE", 50)
+    monkeypatch.setattr(batch_pictures, "OVERLAY_SIDE", 50)
     ((_, data),) = next(overlays(predictor, results, finding="Edema"))
     assert Image.open(io.BytesIO(data)).size == (50, 50)
     monkeypatch.setattr(batch, "MAX_OVERLAYS", 1000)

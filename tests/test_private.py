@@ -90,7 +90,7 @@ def test_the_core_neither_prints_nor_logs() -> None:
         assert not {"logging", "loguru"} & {name.partition(".")[0] for name in imported(file)}, file
         calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
         names = {function.id for function in calls if isinstance(function, ast.Name)}
-        assert "print" not in names or file.name == "__main__.py", file
+        assert "print" not in names or file.name in ("__main__.py", "read_command.py"), file
 
 
 def test_the_app_sends_no_telemetry() -> None:

@@ -39,12 +39,20 @@ HISTORY = pd.DataFrame(
 )
 
 
-def write_tiny_bundle(path: Path, *, seed: int = 0, epochs: int = 3, members: int = 1) -> Path:
+def write_tiny_bundle(
+    path: Path,
+    *,
+    seed: int = 0,
+    epochs: int = 3,
+    members: int = 1,
+    backbone: str = BACKBONE,
+    size: int = 64,
+) -> Path:
     """Write every file that `fit` and `evaluate` write, but the pictures; with more members, of folds."""
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     weights = {
-        name: bundle.weights_bytes(network.build(BACKBONE), "float16")
+        name: bundle.weights_bytes(network.build(backbone), "float16")
         for name in bundle.weight_files(members)
     }
     films = {"validation": _films(rng, 120, rare=4), "test": _films(rng, 80, rare=0)}
@@ -52,6 +60,7 @@ def write_tiny_bundle(path: Path, *, seed: int = 0, epochs: int = 3, members: in
     known = np.where(np.isnan(logits), np.nan, truth)
     patients = {split: [f"p{i // 2}" for i in range(len(pair[0]))] for split, pair in films.items()}
     config = tiny_config(path, seed=seed, epochs=epochs)
+    config = config.model_copy(update={"backbone": backbone, "image_size": size})
     if members > 1:
         config = config.model_copy(update={"folds": members})
     manifest = _manifest(config, b"".join(weights.values()), patients)
@@ -132,10 +141,10 @@ def _manifest(config: FitConfig, weights: bytes, patients: dict[str, list[str]])
         name=config.out.name,
         created="2026-01-01T00:00:00+00:00",
         code_version="0.1.0",
-        backbone=BACKBONE,
+        backbone=config.backbone,
         members=config.folds or 1,
         not_trained={UNTRAINED: "0 positives and 0 negatives in training"},
-        preprocessing=Preprocessing(size=64, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+        preprocessing=Preprocessing(size=config.image_size, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
         policies=Policies(uncertain="ignore", blank="negative", views="frontal"),
         config=config.model_dump(mode="json", exclude=set(MACHINE)),
         seed=config.seed,

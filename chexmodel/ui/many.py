@@ -13,7 +13,6 @@ import numpy as np
 import streamlit as st
 
 from chexmodel.batch import (
-    OVERLAY_SIDE,
     Result,
     overlays,
     read_films,
@@ -21,6 +20,7 @@ from chexmodel.batch import (
     to_csv,
     zipped,
 )
+from chexmodel.batch_pictures import OVERLAY_SIDE
 from chexmodel.containers import Entry, Refusal
 from chexmodel.labels import NO_FINDING, OBSERVATIONS
 from chexmodel.language import current, tr, trn
