@@ -220,7 +220,7 @@ def _key(scored: Scored) -> str:
     return digest.hexdigest()
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)
 def _ribbons(_scored: Scored, bootstrap: int, seed: int, key: str) -> Ribbons:  # noqa: ARG001 – the key
     return ribbons(_scored.labels, _scored.probs, _scored.patients, bootstrap=bootstrap, seed=seed)
 
