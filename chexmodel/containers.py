@@ -20,8 +20,10 @@ from chexmodel.view_tables import place, views_in
 
 MAX_FILMS: Final = 200
 """Most films that are taken at once."""
+MAX_UPLOAD: Final = 2**30
+"""Most bytes of an upload as it comes; the server's own limit, in its configuration, is one of each file."""
 MAX_TOTAL: Final = 4 * 2**30
-"""Most bytes that the films taken at once may be, inflated; one at a time is."""
+"""Most bytes of files that are looked at in one upload, inflated; one at a time is."""
 MAX_NESTED: Final = 200 * 2**20
 """Most bytes of archives inside of archives, which are held inflated; deeper ones are not opened."""
 _LONGEST_PATH: Final = 1024  # characters; more would fill pages of a report
@@ -89,17 +91,30 @@ def open_uploads(files: Sequence[tuple[str, bytes]]) -> Opened:
 
     Headers are looked at, pictures are not decoded. Of everything that is no film the reason is told; what
     systems and disc writers add is passed over in silence. A table with CheXpert's columns Path and
-    Frontal/Lateral gives its films their view. At most `MAX_FILMS` films and `MAX_TOTAL` bytes are taken.
+    Frontal/Lateral gives its films their view. At most `MAX_FILMS` films and `MAX_TOTAL` bytes are taken,
+    and nothing of an upload above `MAX_UPLOAD`.
 
     Args:
         files: (name or path, bytes) of each; the bytes are held as long as an entry is.
     """
+    if sum(len(data) for _, data in files) > MAX_UPLOAD:
+        large = tr("This upload is more than {most} MB: choose it in parts.", most=MAX_UPLOAD // 2**20)
+        return Opened((), (Refusal(_shown(files[0][0]), large),))
     films, refused = list[Entry](), list[Refusal]()
     numbers: dict[str, int] = {}
     views: dict[str, View] = {}
     total = 0
     for file in _files(files, refused):
         try:
+            check_bytes(file.size)
+            # Counted whatever it turns out to be: a table, or a DICOM with a long header, is read whole.
+            if (total := total + file.size) > MAX_TOTAL:
+                raise ImageError(
+                    tr(
+                        "The files of this upload are more than {most} GB, unpacked: split it.",
+                        most=MAX_TOTAL // 2**30,
+                    )
+                )
             if file.name.lower().endswith(".csv"):
                 views |= views_in(file.read())
                 continue
@@ -109,13 +124,6 @@ def open_uploads(files: Sequence[tuple[str, bytes]]) -> Opened:
                     tr(
                         "Only the first {most} films of an upload are taken: upload it in parts.",
                         most=MAX_FILMS,
-                    )
-                )
-            if (total := total + entry.size) > MAX_TOTAL:
-                raise ImageError(
-                    tr(
-                        "The films of this upload are more than {most} GB, unpacked: split it.",
-                        most=MAX_TOTAL // 2**30,
                     )
                 )
             films.append(entry)
@@ -193,7 +201,6 @@ def _entry(file: _File, numbers: dict[str, int]) -> Entry:
     Raises:
         ImageError: it is no film.
     """
-    check_bytes(file.size)
     head = file.read(_HEAD)
     kind = file_type(head)
     entry = Entry(file.name, file.size, kind, file.key, _load=file.read)

@@ -11,6 +11,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from streamlit import config
 
+from chexmodel.containers import MAX_UPLOAD
+
 ROOT = Path(__file__).resolve().parents[1]
 SERVES = [*sorted(ROOT.glob("chexmodel/**/*.py")), ROOT / "app.py"]
 
@@ -93,13 +95,9 @@ def test_the_server_is_set_up_safely() -> None:
     assert server["enableCORS"] is True
     assert server["enableStaticServing"] is False
     # What opens further doors or trusts what a client says stays as it comes: off.
-    for closed in (
-        "enableAgentApi",
-        "trustedUserHeaders",
-        "unsafeMetricsUserAttributes",
-        "corsAllowedOrigins",
-    ):
-        assert not server.get(closed), closed
+    opening = {"enableAgentApi", "trustedUserHeaders", "unsafeMetricsUserAttributes", "corsAllowedOrigins"}
+    assert not opening & server.keys()
+    assert server["maxUploadSize"] * 2**20 == MAX_UPLOAD
     known = config._config_options_template
     unknown = [
         f"{section}.{name}"

@@ -62,20 +62,21 @@ def bundle_title(name: str) -> str:
 def choose_model() -> None:
     """Show the model switcher; the choice lies in the session under `MODEL_KEY`."""
     choices = [str(path) for path in bundle_choices()]
-    chosen = st.session_state.get(MODEL_KEY)
-    if chosen is not None and chosen not in choices:
-        choices.insert(0, chosen)
     if not choices:
         st.sidebar.warning(tr("There is no model: train one with `python -m train fit`."))
         return
-    # A widget's own key is forgotten when a page without the widget is shown: keep the choice beside it.
-    st.session_state[MODEL_KEY] = st.sidebar.selectbox(
+    chosen = st.session_state.get(MODEL_KEY, choices[0])
+    picked = st.sidebar.selectbox(
         tr("Model"),
         choices,
-        index=choices.index(chosen) if chosen else 0,
+        # One that is gone is not replaced in silence: the pages say so until another is chosen.
+        index=choices.index(chosen) if chosen in choices else None,
         format_func=lambda path: bundle_title(bundle_name(Path(path))),
+        placeholder=tr("Choose options"),
         help=tr("Shipped models, and runs under runs/."),
     )
+    # A widget's own key is forgotten when a page without the widget is shown: keep the choice beside it.
+    st.session_state[MODEL_KEY] = picked or chosen
 
 
 def active_bundle() -> Bundle:
@@ -93,11 +94,14 @@ def active_predictor() -> Predictor:
     Raises:
         BundleError: none is there, or it is incomplete or damaged.
     """
-    chosen = st.session_state.get(MODEL_KEY) or next(map(str, bundle_choices()), None)
-    if chosen is None:
+    choices = [str(path) for path in bundle_choices()]
+    if not choices:
         raise BundleError(
             tr("there is no model: train one with `python -m train fit`, or restore assets/models")
         )
+    chosen = st.session_state.get(MODEL_KEY, choices[0])
+    if chosen not in choices:  # nothing else is opened, wherever the path in the session is from
+        raise BundleError(tr("The chosen model is not there any more: choose another one at the left."))
     path = Path(chosen)
     with st.spinner(tr("Loading the model …")):
         return _load(chosen, tuple(sorted((f.name, f.stat().st_mtime_ns) for f in path.glob("*.*"))))

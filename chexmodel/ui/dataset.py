@@ -12,7 +12,6 @@ from chexmodel.ui.components import guard, image_format
 from chexmodel.ui.loading import Loaded
 
 SOURCE_KEY: Final = "dataset-source"
-MAX_UPLOAD: Final = 50  # MB: a table is read into memory as a whole
 UPLOAD_KEY: Final = "dataset-upload"
 SHIPPED: Final = "CheXpert"
 OWN: Final = mark("A CSV of mine")
@@ -44,9 +43,9 @@ def _load(source: str) -> Loaded | None:
     if source == FOLDER and data is not None:
         return loading.of_folder(data)
     upload = st.file_uploader(
-        tr("A table in CheXpert's layout: CSV, also .csv.gz, up to {limit} MB", limit=MAX_UPLOAD),
+        tr("A table in CheXpert's layout: CSV, also .csv.gz, up to {limit} MB", limit=loading.MAX_MB),
         key=UPLOAD_KEY,
-        max_upload_size=MAX_UPLOAD,
+        max_upload_size=loading.MAX_MB,
         type=["csv", "gz"],
         help=tr("It is read in memory, for your session alone, and not written to the server's disk."),
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from chexmodel import phantom
 from chexmodel.containers import Entry, Opened, Refusal, open_uploads
@@ -110,7 +111,8 @@ def _open(files: Sequence[tuple[str, bytes]], origin: Origin) -> None:
 
 
 def _take_uploads(key: str) -> None:
-    given = st.session_state[key]
+    # The server may have dropped a file that the browser still lists.
+    given = [file for file in st.session_state[key] or () if isinstance(file, UploadedFile)]
     if given:
         _open([(file.name, file.getvalue()) for file in given], "upload")
     else:
@@ -124,7 +126,7 @@ def _take_phantom() -> None:
 
 def _take_prior() -> None:
     given = st.session_state[PRIOR_KEY]
-    if given is None:
+    if not isinstance(given, UploadedFile):
         st.session_state.pop(_PRIOR, None)
     else:
         st.session_state[_PRIOR] = open_uploads([(given.name, given.getvalue())])
