@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -68,7 +68,14 @@ class Result:
         return [name for name, said in zip(OBSERVATIONS, self.decisions, strict=True) if said == decision]
 
 
-def read_films(predictor: Predictor, entries: Iterable[Entry]) -> Iterator[Result]:
+class Reads(Protocol):
+    """What reads a film: a `Predictor`, or something around one."""
+
+    def predict(self, image: bytes, /) -> Prediction:
+        """Read one film; raise `ChexError` where that can't be done."""
+
+
+def read_films(predictor: Reads, entries: Iterable[Entry]) -> Iterator[Result]:
     """Read films one by one; each gives a result, and one at a time is in memory."""
     for entry in entries:
         started = time.perf_counter()

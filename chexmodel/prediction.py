@@ -1,5 +1,6 @@
 """The reading of one film: scores, decisions, a map for each score, and how they are shown."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,6 +37,8 @@ class Prediction:
     correction: what the film was turned, mirrored or inverted by on request, before all else.
     warnings: what to know before trusting the reading.
     film: (H, W) in [0, 1], as it was read: corrected.
+    engine: the library that computed it, and its version. seconds: wall time of "read" (and to the network's
+        input), "network" and "check".
     """
 
     logits: NDArray[np.float64]
@@ -54,6 +57,8 @@ class Prediction:
     gate: GateResult | None = None
     correction: Correction | None = None
     observations: tuple[str, ...] = OBSERVATIONS
+    engine: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def withheld(self) -> bool:

@@ -87,7 +87,8 @@ def test_nothing_of_a_patient_is_printed_logged_or_warned_of(
 def test_the_core_neither_prints_nor_logs() -> None:
     for file in ROOT.glob("chexmodel/**/*.py"):
         tree = ast.parse(file.read_text())
-        assert not {"logging", "loguru"} & {name.partition(".")[0] for name in imported(file)}, file
+        logs = {"logging", "loguru"} & {name.partition(".")[0] for name in imported(file)}
+        assert not logs or file.name == "journal.py", file  # tests/test_journal.py
         calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
         names = {function.id for function in calls if isinstance(function, ast.Name)}
         assert "print" not in names or file.name == "__main__.py", file

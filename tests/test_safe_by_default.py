@@ -90,6 +90,7 @@ def test_the_server_is_set_up_safely() -> None:
     given = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
     assert given["client"]["showErrorDetails"] == "none"
     assert given["client"]["toolbarMode"] == "viewer"
+    assert given["logger"]["enableRich"] is False
     server = given["server"]
     assert server["enableXsrfProtection"] is True
     assert server["enableCORS"] is True

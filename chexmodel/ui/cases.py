@@ -9,6 +9,7 @@ from chexmodel import language
 from chexmodel.containers import Entry
 from chexmodel.correction import Correction
 from chexmodel.predictor import Prediction, Predictor
+from chexmodel.ui.journal import Noted
 from chexmodel.verdicts import Word
 
 _CASES: Final = "cases"
@@ -68,7 +69,9 @@ def read(predictor: Predictor, chosen: Chosen, correction: Correction | None) ->
     prediction = readings.pop(key, None)
     if prediction is None:
         with st.spinner(language.tr("Reading the film …")):
-            prediction = predictor.predict(chosen.entry.data, correction=correction, frame=chosen.frame)
+            prediction = Noted(predictor).predict(
+                chosen.entry.data, correction=correction, frame=chosen.frame
+            )
     readings[key] = prediction  # the last one asked for is the last to go
     while len(readings) > _KEPT:
         readings.pop(next(iter(readings)))

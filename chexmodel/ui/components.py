@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 import pandas as pd
 import streamlit as st
+from streamlit.errors import FragmentHandledException
 
 from chexmodel import bundle, canvas
 from chexmodel.bundle import Bundle
@@ -16,6 +17,7 @@ from chexmodel.errors import BundleError, ChexError
 from chexmodel.language import mark, tr
 from chexmodel.predictor import Predictor
 from chexmodel.retelling import retold
+from chexmodel.ui import journal
 from chexmodel.ui.grid import grid
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -103,8 +105,10 @@ def active_predictor() -> Predictor:
     if chosen not in choices:  # nothing else is opened, wherever the path in the session is from
         raise BundleError(tr("The chosen model is not there any more: choose another one at the left."))
     path = Path(chosen)
-    with st.spinner(tr("Loading the model …")):
-        return _load(chosen, tuple(sorted((f.name, f.stat().st_mtime_ns) for f in path.glob("*.*"))))
+    with st.spinner(tr("Loading the model …")), journal.opening():
+        predictor = _load(chosen, tuple(sorted((f.name, f.stat().st_mtime_ns) for f in path.glob("*.*"))))
+    journal.model(predictor)
+    return predictor
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -119,11 +123,25 @@ def _load(path: str, state: tuple[tuple[str, int], ...]) -> Predictor:  # noqa: 
 
 @contextmanager
 def guard() -> Iterator[None]:
-    """Show an expected error as a sentence; the rest of the page goes on."""
+    """Show an error as a sentence; the rest of the page goes on. One that nobody expected is in the log."""
     try:
         yield
     except ChexError as error:
         st.error(str(error), icon=":material/error:")
+    except FragmentHandledException:  # already told, in the fragment
+        raise
+    except Exception as error:
+        if journal.in_full():
+            raise
+        number = journal.unexpected(error)
+        st.error(
+            tr(
+                "Something failed here that should not have. Try again; if it fails again, report the number "
+                "{number}: the server's log says under it where.",
+                number=number,
+            ),
+            icon=":material/error:",
+        )
 
 
 def image_format() -> None:

@@ -110,6 +110,7 @@ def _open(files: Sequence[tuple[str, bytes]], origin: Origin) -> None:
     st.session_state[_DESK] = Desk(open_uploads(files), origin)
 
 
+@guard()
 def _take_uploads(key: str) -> None:
     # The server may have dropped a file that the browser still lists.
     given = [file for file in st.session_state[key] or () if isinstance(file, UploadedFile)]
@@ -124,6 +125,7 @@ def _take_phantom() -> None:
     _open([(tr("synthetic phantom"), phantom.png())], "phantom")
 
 
+@guard()
 def _take_prior() -> None:
     given = st.session_state[PRIOR_KEY]
     if not isinstance(given, UploadedFile):
