@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 import streamlit as st
 from streamlit.auth_util import get_secrets_auth_section
+from streamlit.config import is_manually_set
 
 from chexmodel.language import tr
 
@@ -73,6 +74,7 @@ def standing(user: Mapping[str, object], users: str | None, now: float) -> Stand
 
 
 def _unreadable() -> bool:
-    """Whether there is a file of secrets that can't be read: Streamlit goes on as if there were none."""
-    exists = any(Path(file).exists() for file in st.get_option("secrets.files"))
-    return exists and not st.secrets.load_if_toml_exists()
+    """Whether secrets are meant to be there and can't be read: Streamlit goes on as if there were none."""
+    files = st.get_option("secrets.files")
+    meant = is_manually_set("secrets.files") or any(Path(file).exists() for file in files)
+    return meant and not st.secrets.load_if_toml_exists()
