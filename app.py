@@ -5,14 +5,14 @@ from pathlib import Path
 import streamlit as st
 
 from chexmodel.language import tr
-from chexmodel.ui import journal
+from chexmodel.ui import server
 from chexmodel.ui.components import NOTICE, choose_model, guard
 from chexmodel.ui.languages import choose_language, settle_language
 from chexmodel.ui.sign_in import require_sign_in
 
 PAGES = Path(__file__).resolve().parent / "chexmodel" / "ui"
 
-journal.begin()
+server.begin()
 settle_language()
 st.set_page_config(page_title=tr("Chest X-ray reader"), page_icon=":material/radiology:", layout="wide")
 require_sign_in()

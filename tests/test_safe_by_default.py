@@ -121,6 +121,7 @@ FLOORS = {
     "torch": "2.10",
     "streamlit": "1.54",
     "python-multipart": "0.0.27",
+    "starlette": "0.49.1",
 }
 """The first version of each that no known advisory names."""
 
