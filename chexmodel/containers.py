@@ -191,8 +191,12 @@ def _unpacked(name: str, data: bytes, prefix: str, digest: str, refused: list[Re
 
 
 def _shown(name: str) -> str:
-    """Return a path without what does not print, at most 1024 characters: names in archives are anybody's."""
-    return "".join(letter for letter in name if letter.isprintable())[-_LONGEST_PATH:] or "?"
+    """Return a path without what does not print, at most 1024 characters: names in archives are anybody's.
+
+    Nor with what a page takes for a link or a picture, which the reader's browser would fetch.
+    """
+    name = "".join(letter for letter in name if letter.isprintable()).replace("](", "] (")
+    return name[-_LONGEST_PATH:] or "?"
 
 
 def _entry(file: _File, numbers: dict[str, int]) -> Entry:

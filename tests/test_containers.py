@@ -276,6 +276,14 @@ def test_names_are_shown_without_what_does_not_print() -> None:
     assert entry.name.endswith("a.png")
 
 
+def test_names_fetch_nothing_where_a_page_shows_them() -> None:
+    opened = opened_alone(
+        "x.zip", packed({"![x](http://a.example/p).png": PNG, "![y](//b.example).txt": b"no"})
+    )
+    assert names(opened) == ["![x] (http://a.example/p).png"]
+    assert list(reasons(opened)) == ["![y] (//b.example).txt"]
+
+
 def test_every_upload_gives_films_or_a_reason() -> None:
     (entry,), _ = opened_alone(".hidden.png", PNG)
     assert entry.name == ".hidden.png"

@@ -55,6 +55,13 @@ def test_a_table_above_the_limit_is_refused_by_the_server_too() -> None:
     ]
 
 
+def test_what_a_table_quotes_fetches_nothing() -> None:
+    table = b"Path,Sex,Age,Frontal/Lateral,AP/PA\n![x](http://a.example/p.png),Male,3,Frontal,AP\n"
+    shown = " ".join(error.value for error in uploaded("![y](z).csv", table).error)
+    assert shown
+    assert "](" not in shown
+
+
 def own_table(directory: Path) -> Path:
     rows = [
         row(film(1), Edema="1", Fracture="0"),

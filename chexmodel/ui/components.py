@@ -127,7 +127,7 @@ def guard() -> Iterator[None]:
     try:
         yield
     except ChexError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(unlinked(str(error)), icon=":material/error:")
     except FragmentHandledException:  # already told, in the fragment
         raise
     except Exception as error:
@@ -142,6 +142,11 @@ def guard() -> Iterator[None]:
             ),
             icon=":material/error:",
         )
+
+
+def unlinked(text: str) -> str:
+    """A sentence that may quote a file: Markdown in it links to nothing and fetches no picture."""
+    return text.replace("](", "] (")
 
 
 def image_format() -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 from chexmodel.language import mark, number, tr
 from chexmodel.statistics import Statistics
 from chexmodel.ui import contents, loading, policy, problems
-from chexmodel.ui.components import guard, image_format
+from chexmodel.ui.components import guard, image_format, unlinked
 from chexmodel.ui.loading import Loaded
 
 SOURCE_KEY: Final = "dataset-source"
@@ -64,7 +64,7 @@ def _load(source: str) -> Loaded | None:
 def _show(loaded: Loaded) -> None:
     statistics = loaded.statistics
     if statistics is None:
-        st.error(loaded.refused, icon=":material/error:")
+        st.error(unlinked(loaded.refused), icon=":material/error:")
         st.caption(tr("A table that breaks these rules is not counted and can't be trained on; its audit:"))
         problems.show(loaded)
         return
