@@ -5,13 +5,17 @@ from pathlib import Path
 import streamlit as st
 
 from chexmodel.language import tr
-from chexmodel.ui.components import NOTICE, choose_model
+from chexmodel.ui import server
+from chexmodel.ui.components import NOTICE, choose_model, guard
 from chexmodel.ui.languages import choose_language, settle_language
+from chexmodel.ui.sign_in import require_sign_in
 
 PAGES = Path(__file__).resolve().parent / "chexmodel" / "ui"
 
+server.begin()
 settle_language()
 st.set_page_config(page_title=tr("Chest X-ray reader"), page_icon=":material/radiology:", layout="wide")
+require_sign_in()
 # The address of a page is its file's name, in every language.
 page = st.navigation(
     [
@@ -28,4 +32,5 @@ st.html(f"<script>{script}</script>", unsafe_allow_javascript=True, width="conte
 choose_model()
 choose_language()
 st.sidebar.caption(tr(NOTICE))
-page.run()
+with guard():
+    page.run()

@@ -8,7 +8,7 @@ import time
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -65,14 +65,21 @@ class Result:
         return [name for name, said in zip(OBSERVATIONS, self.decisions, strict=True) if said == decision]
 
 
-def read_films(predictor: Predictor, entries: Iterable[Entry]) -> Iterator[Result]:
+class Reads(Protocol):
+    """What reads a film: a `Predictor`, or something around one."""
+
+    def predict(self, image: bytes, /) -> Prediction:
+        """Read one film; raise `ChexError` where that can't be done."""
+
+
+def read_films(predictor: Reads, entries: Iterable[Entry]) -> Iterator[Result]:
     """Read films one by one; each gives a result, and one at a time is in memory."""
     for entry in entries:
         yield read_film(predictor, entry, thumbnail=True)
 
 
 def read_film(
-    predictor: Predictor, entry: Entry, *, thumbnail: bool = False, findings: Findings | None = None
+    predictor: Reads, entry: Entry, *, thumbnail: bool = False, findings: Findings | None = None
 ) -> Result:
     """Read one film; whatever goes wrong is told in the result.
 

@@ -22,8 +22,10 @@ from chexmodel.view_tables import place, views_in
 
 MAX_FILMS: Final = 200
 """Most films that are taken at once."""
+MAX_UPLOAD: Final = 2**30
+"""Most bytes of an upload as it comes; the server's own limit, in its configuration, is one of each file."""
 MAX_TOTAL: Final = 4 * 2**30
-"""Most bytes that the films taken at once may be, inflated; one at a time is."""
+"""Most bytes of files that are looked at in one upload, inflated; one at a time is."""
 MAX_NESTED: Final = 200 * 2**20
 """Most bytes of archives inside of archives, which are held inflated; deeper ones are not opened."""
 MAX_SECONDS: Final = 4.0
@@ -96,13 +98,16 @@ def open_uploads(
 
     Headers are looked at, pictures are not decoded. Of everything that is no film the reason is told; what
     systems and disc writers add is passed over in silence. A table with CheXpert's columns Path and
-    Frontal/Lateral gives its films their view. At most `MAX_FILMS` films and `MAX_TOTAL` bytes are taken, and
-    what is found in `MAX_SECONDS`.
+    Frontal/Lateral gives its films their view. At most `MAX_FILMS` films and `MAX_TOTAL` bytes are taken,
+    what is found in `MAX_SECONDS`, and nothing of an upload above `MAX_UPLOAD`.
 
     Args:
         files: (name or path, bytes) of each; the bytes are held as long as an entry is.
         peek: looks at a DICOM's header; where files are strangers', in another process (`decoding`).
     """
+    if sum(len(data) for _, data in files) > MAX_UPLOAD:
+        large = tr("This upload is more than {most} MB: choose it in parts.", most=MAX_UPLOAD // 2**20)
+        return Opened((), (Refusal(_shown(files[0][0]), large),))
     films, refused = list[Entry](), list[Refusal]()
     numbers: dict[str, int] = {}
     views: dict[str, View] = {}
@@ -111,6 +116,15 @@ def open_uploads(
         try:
             if time.monotonic() - started > MAX_SECONDS:
                 raise ImageError(tr("Looking through this upload took too long: upload it in parts."))
+            check_bytes(file.size)
+            # Counted whatever it turns out to be: a table, or a DICOM with a long header, is read whole.
+            if (total := total + file.size) > MAX_TOTAL:
+                raise ImageError(
+                    tr(
+                        "The files of this upload are more than {most} GB, unpacked: split it.",
+                        most=MAX_TOTAL // 2**30,
+                    )
+                )
             if file.name.lower().endswith(".csv"):
                 views |= views_in(file.read())
                 continue
@@ -123,13 +137,6 @@ def open_uploads(
                     )
                 )
             entry = _entry(file, kind, numbers, peek)
-            if (total := total + entry.size) > MAX_TOTAL:
-                raise ImageError(
-                    tr(
-                        "The films of this upload are more than {most} GB, unpacked: split it.",
-                        most=MAX_TOTAL // 2**30,
-                    )
-                )
             films.append(entry)
         except ImageError as error:
             refused.append(Refusal(file.name, str(error)))
@@ -195,8 +202,12 @@ def _unpacked(name: str, data: bytes, prefix: str, digest: str, refused: list[Re
 
 
 def _shown(name: str) -> str:
-    """Return a path without what does not print, at most 1024 characters: names in archives are anybody's."""
-    return "".join(letter for letter in name if letter.isprintable())[-_LONGEST_PATH:] or "?"
+    """Return a path without what does not print, at most 1024 characters: names in archives are anybody's.
+
+    Nor with what a page takes for a link or a picture, which the reader's browser would fetch.
+    """
+    name = "".join(letter for letter in name if letter.isprintable()).replace("](", "] (")
+    return name[-_LONGEST_PATH:] or "?"
 
 
 def _kind(file: _File) -> FileType:

@@ -5,7 +5,6 @@ This form is what makes the explanation exact: with the last feature map F and t
 """
 
 import difflib
-from pathlib import Path
 
 import timm
 import torch
@@ -43,7 +42,7 @@ class Network(nn.Module):
 def build(
     backbone: str,
     *,
-    pretrained: bool | Path = False,
+    pretrained: bool = False,
     observations: int = len(OBSERVATIONS),
     channels: int = 3,
 ) -> Network:
@@ -51,8 +50,7 @@ def build(
 
     Args:
         backbone: name of a timm model that ends in average pooling and a linear layer.
-        pretrained: True downloads timm's ImageNet weights; a path loads that local file; False
-            starts from random weights.
+        pretrained: True downloads timm's ImageNet weights; False starts from random weights.
         observations: number of logits, K.
         channels: of the input; 3 for RGB, 1 for grey.
 
@@ -70,7 +68,7 @@ def build(
             tr("timm has no backbone {backbone!r}; the nearest: {near}", backbone=backbone, near=near)
         )
     try:
-        body = timm.create_model(backbone, pretrained=pretrained is True, num_classes=0, in_chans=channels)
+        body = timm.create_model(backbone, pretrained=pretrained, num_classes=0, in_chans=channels)
     except RuntimeError as error:
         raise BundleError(
             tr("backbone {backbone!r} can't be made: {error}", backbone=backbone, error=error)
@@ -86,8 +84,6 @@ def build(
             )
         ) from error
     _require_average_pooling(body, backbone, channels)
-    if isinstance(pretrained, Path):
-        load_backbone_weights(body, pretrained)
     return Network(body, int(body.num_features), observations)  # type: ignore[arg-type]
 
 
@@ -131,77 +127,6 @@ def input_normalisation(network: Network) -> tuple[tuple[float, ...], tuple[floa
     """Mean and standard deviation per RGB channel (0–1 scale) with which the backbone was pretrained."""
     config = network.backbone.pretrained_cfg
     return tuple(config["mean"]), tuple(config["std"])  # type: ignore[index]
-
-
-def load_backbone_weights(backbone: nn.Module, file: Path) -> None:
-    """Load a local state dict (.safetensors, .pth, .pt) into a headless backbone.
-
-    Names are matched where they agree; a .pth or .pt of the same network under other names is matched in
-    order, tensor by tensor, and every shape has to agree. The classifier of the file is left out.
-
-    Raises:
-        BundleError: the file is missing, unreadable or of another network.
-    """
-    if not file.is_file():
-        raise BundleError(tr("weights file {file} does not exist: check --weights", file=file))
-    try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            given = load_file(file)
-        else:
-            given = torch.load(file, map_location="cpu", weights_only=True)
-        if not isinstance(given, dict) or not all(
-            isinstance(value, torch.Tensor) for value in given.values()
-        ):
-            raise TypeError("it does not map names to tensors")
-    except Exception as error:
-        raise BundleError(
-            tr(
-                "weights file {file} can't be read as a state dict ({kind}: {error}); save it with "
-                "torch.save(model.state_dict(), FILE) or as safetensors",
-                file=file,
-                kind=type(error).__name__,
-                error=error,
-            )
-        ) from error
-    wanted = backbone.state_dict()
-    if wanted.keys() <= given.keys():
-        chosen = {name: given[name] for name in wanted}
-    elif file.suffix == ".safetensors":
-        raise BundleError(
-            tr(
-                "weights file {file} names its tensors otherwise than the backbone, and safetensors "
-                "keeps no order to match them by: give the .pth file instead",
-                file=file,
-            )
-        )
-    else:
-        # Counters of batches are not written by every tool and say nothing about the weights.
-        names = [name for name in wanted if not name.endswith("num_batches_tracked")]
-        tensors = [value for name, value in given.items() if not name.endswith("num_batches_tracked")]
-        chosen = {**wanted, **dict(zip(names, tensors, strict=False))}
-        if len(tensors) < len(names):
-            raise BundleError(
-                tr(
-                    "weights file {file} has {tensors} tensors, the backbone needs {needed}",
-                    file=file,
-                    tensors=len(tensors),
-                    needed=len(names),
-                )
-            )
-    for name, value in chosen.items():
-        if value.shape != wanted[name].shape:
-            raise BundleError(
-                tr(
-                    "weights file {file} does not fit: {name} is {shape}, the backbone needs {wanted}",
-                    file=file,
-                    name=name,
-                    shape=tuple(value.shape),
-                    wanted=tuple(wanted[name].shape),
-                )
-            )
-    backbone.load_state_dict(chosen, strict=True)
 
 
 def _require_average_pooling(backbone: nn.Module, name: str, channels: int) -> None:

@@ -25,6 +25,9 @@ from train.fit import fit
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+# What the tests of the pages look for is a traceback where there is one, which the server's settings hide.
+os.environ["STREAMLIT_CLIENT_SHOW_ERROR_DETAILS"] = "full"
+
 # Small networks are several times slower on two busy cores than on one.
 torch.set_num_threads(1)
 # Apps that tests start neither look into the user's cache nor make model.onnx beside the tests.

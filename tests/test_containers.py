@@ -167,6 +167,41 @@ def test_a_bomb_is_refused_before_anything_is_inflated(monkeypatch: pytest.Monke
     assert "choose them instead" in reasons(opened)["nested.zip"]
 
 
+def test_a_table_is_held_to_the_limit_of_a_file() -> None:
+    table = b"Path,Frontal/Lateral\n".ljust(film.MAX_BYTES + 1, b"\n")
+    for upload in ([("t.csv", table)], [("film.png", PNG), ("t.csv", table)]):
+        assert "the limit is 50 MB" in reasons(open_uploads(upload))["t.csv"]
+
+
+def test_everything_that_is_looked_at_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of tables, or of DICOM files without a picture, in a small archive: each is read whole."""
+    monkeypatch.setattr(containers, "MAX_TOTAL", 3 * 2**20)
+    monkeypatch.setattr(containers, "_HEAD", 300)
+    read_whole = list[int]()
+    inflate = archives.Member.read
+
+    def counted(self: archives.Member, most: int | None = None) -> bytes:
+        read_whole.append(self.size if most is None else 0)
+        return inflate(self, most)
+
+    monkeypatch.setattr(archives.Member, "read", counted)
+    table = b"Path,Frontal/Lateral\n".ljust(2**20, b"\n")
+    bare = dicom(PixelData=None).ljust(2**20, b"\0")
+    for large, suffix in ((table, ".csv"), (bare, ".dcm")):
+        read_whole.clear()
+        opened = opened_alone("x.zip", packed({f"{k}{suffix}": large for k in range(8)}))
+        assert sum(read_whole) <= 3 * 2**20
+        assert "split it" in reasons(opened)[f"7{suffix}"]
+
+
+def test_an_upload_above_the_limit_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "MAX_UPLOAD", 2 * len(PNG))
+    assert len(open_uploads([("a.png", PNG), ("b.png", PNG)]).films) == 2
+    monkeypatch.setattr(containers, "_files", None)
+    opened = open_uploads([("a.png", PNG), ("b.png", PNG), ("c.png", b"1")])
+    assert opened == Opened((), (("a.png", "This upload is more than 0 MB: choose it in parts."),))
+
+
 @pytest.mark.parametrize("declared", [5000, 2 * 2**20])
 def test_a_size_that_lies_inflates_no_more_than_it_declares(declared: int) -> None:
     large = PNG + bytes(5 * 2**20)
@@ -263,6 +298,14 @@ def test_names_are_shown_without_what_does_not_print() -> None:
     (entry,) = opened_alone("x.zip", packed({"a" * 60_000 + ".png": PNG})).films
     assert len(entry.name) <= 1024
     assert entry.name.endswith("a.png")
+
+
+def test_names_fetch_nothing_where_a_page_shows_them() -> None:
+    opened = opened_alone(
+        "x.zip", packed({"![x](http://a.example/p).png": PNG, "![y](//b.example).txt": b"no"})
+    )
+    assert names(opened) == ["![x] (http://a.example/p).png"]
+    assert list(reasons(opened)) == ["![y] (//b.example).txt"]
 
 
 def test_every_upload_gives_films_or_a_reason() -> None:

@@ -47,6 +47,21 @@ def frame(at: AppTest, column: str):
     return next(table.value for table in at.dataframe if column in table.value)
 
 
+def test_a_table_above_the_limit_is_refused_by_the_server_too() -> None:
+    """The browser holds the widget's limit; what is sent by hand goes round it."""
+    at = uploaded("mine.csv", b"x" * (50 * 2**20 + 1))
+    assert [error.value for error in at.error] == [
+        "This table is more than 50 MB: split it, or count it with `python -m chexmodel statistics`"
+    ]
+
+
+def test_what_a_table_quotes_fetches_nothing() -> None:
+    table = b"Path,Sex,Age,Frontal/Lateral,AP/PA\n![x](http://a.example/p.png),Male,3,Frontal,AP\n"
+    shown = " ".join(error.value for error in uploaded("![y](z).csv", table).error)
+    assert shown
+    assert "](" not in shown
+
+
 def own_table(directory: Path) -> Path:
     rows = [
         row(film(1), Edema="1", Fracture="0"),

@@ -25,7 +25,7 @@ from chexmodel.studies import read_study
 from train.config import MACHINE, FitConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
 DEMO = ROOT / "assets" / "models" / "demo"
 
 

@@ -225,7 +225,8 @@ def test_the_card_of_one_network_says_nothing_of_members(tmp_path: Path) -> None
     assert "fold" not in card
 
 
-def test_the_model_page_says_it_too(written: Path) -> None:
+def test_the_model_page_says_it_too(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHEXMODEL_RUNS", str(written.parent))
     at = AppTest.from_file(str(ROOT / "chexmodel" / "ui" / "model.py"), default_timeout=60)
     at.session_state[MODEL_KEY] = str(written)
     ran(at)

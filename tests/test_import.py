@@ -183,7 +183,8 @@ def test_it_is_judged_with_its_conditions(imported: Path, evaluated: tuple[Path,
     assert loaded.manifest.weights_sha256 == bundle.read_manifest(imported).weights_sha256
 
 
-def test_the_model_page_shows_the_origin(judged: Path) -> None:
+def test_the_model_page_shows_the_origin(judged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHEXMODEL_RUNS", str(judged.parent))
     at = AppTest.from_file(str(PAGES / "model.py"), default_timeout=60)
     at.session_state[MODEL_KEY] = str(judged)
     shown = "\n".join(element.value for element in ran(at).markdown)
@@ -193,7 +194,8 @@ def test_the_model_page_shows_the_origin(judged: Path) -> None:
 
 
 @pytest.mark.parametrize("page", ["analyse", "evaluation", "training"])
-def test_the_other_pages_take_it(judged: Path, page: str) -> None:
+def test_the_other_pages_take_it(judged: Path, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHEXMODEL_RUNS", str(judged.parent))
     at = AppTest.from_file(str(PAGES / f"{page}.py"), default_timeout=60)
     at.session_state[MODEL_KEY] = str(judged)
     assert not ran(at).error

@@ -180,4 +180,4 @@ def test_a_damaged_file_is_a_sentence(tiny: Path, page: str, damaged: str) -> No
 @pytest.mark.parametrize("page", ["evaluation", "model"])
 def test_no_model_is_a_sentence(tmp_path: Path, page: str) -> None:
     at = opened(page, tmp_path / "gone")
-    assert "there is no bundle" in at.error[0].value
+    assert "The chosen model is not there any more" in at.error[0].value

@@ -383,7 +383,8 @@ def test_a_further_table_is_for_the_constant_answers(
     assert "other.csv" in capsys.readouterr().out
 
 
-def test_the_page_shows_the_file(evaluated: Evaluated) -> None:
+def test_the_page_shows_the_file(evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHEXMODEL_RUNS", str(evaluated.bundle.parent))
     found = reference_protocol(evaluated.config())
     at = AppTest.from_file(str(ROOT / "chexmodel" / "ui" / "evaluation.py"), default_timeout=60)
     at.session_state[MODEL_KEY] = str(evaluated.bundle)

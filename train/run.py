@@ -28,6 +28,7 @@ from train.faults import resumable
 from train.films import Films, augmentation, loader
 from train.module import Classifier
 from train.pointing import load_regions
+from train.pretrained import load_backbone_weights
 from train.sampling import EpochSampler, ShardedOrder, sample_weights, sampling_factors
 
 CONFIG = "config.json"
@@ -55,7 +56,7 @@ def train_network(
         ChexError: data, backbone or output do not fit; the message says what to do.
     """
     seed_everything(config.seed, workers=True, verbose=False)
-    net = network.build(config.backbone, pretrained=_pretrained(config))
+    net = _started(config)
     mean, std = network.input_normalisation(net)
     preprocessing = Preprocessing(size=config.image_size, mean=mean, std=std)
     sampler = EpochSampler(epoch_weights(pair.train, config), seed=config.seed, batch_size=config.batch_size)
@@ -200,10 +201,13 @@ def _require_same(config: FitConfig) -> None:
     checkpoint.require_whole(config.out / CHECKPOINTS)
 
 
-def _pretrained(config: FitConfig) -> bool | Path:
-    if config.resume or config.weights == "none":
-        return False
-    return True if config.weights == "imagenet" else Path(config.weights)
+def _started(config: FitConfig) -> network.Network:
+    """The network before its first step: random, with ImageNet weights, or with those of a local file."""
+    weights = "none" if config.resume else config.weights  # those of the checkpoint come later
+    net = network.build(config.backbone, pretrained=weights == "imagenet")
+    if weights not in ("imagenet", "none"):
+        load_backbone_weights(net.backbone, Path(weights))
+    return net
 
 
 def _devices(text: str) -> str | int | list[int]:

@@ -15,6 +15,7 @@ from chexmodel.explain import EXACT, Method
 from chexmodel.keeping import Kept
 from chexmodel.predictor import Prediction, Predictor
 from chexmodel.ui import service
+from chexmodel.ui.journal import Noted
 from chexmodel.verdicts import Word
 
 _CASES: Final = "cases"
@@ -73,7 +74,7 @@ def read(predictor: Predictor, chosen: Chosen, correction: Correction | None) ->
     """
     key = (chosen.key, predictor.bundle.checksum, str(predictor.bundle.path), correction, language.current())
     data, frame = chosen.entry.data, chosen.frame
-    return _kept("readings", key, lambda: predictor.predict(data, correction=correction, frame=frame))
+    return _kept("readings", key, lambda: Noted(predictor).predict(data, correction=correction, frame=frame))
 
 
 def maps(predictor: Predictor, prediction: Prediction, chosen: Chosen, method: Method) -> Maps:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 import pandas as pd
 import streamlit as st
+from streamlit.errors import FragmentHandledException
 
 from chexmodel import bundle, canvas
 from chexmodel.bundle import Bundle
@@ -16,7 +17,7 @@ from chexmodel.errors import BundleError, ChexError
 from chexmodel.language import mark, tr
 from chexmodel.predictor import Predictor
 from chexmodel.retelling import retold
-from chexmodel.ui import service
+from chexmodel.ui import journal, service
 from chexmodel.ui.grid import grid
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -63,20 +64,21 @@ def bundle_title(name: str) -> str:
 def choose_model() -> None:
     """Show the model switcher; the choice lies in the session under `MODEL_KEY`."""
     choices = [str(path) for path in bundle_choices()]
-    chosen = st.session_state.get(MODEL_KEY)
-    if chosen is not None and chosen not in choices:
-        choices.insert(0, chosen)
     if not choices:
         st.sidebar.warning(tr("There is no model: train one with `python -m train fit`."))
         return
-    # A widget's own key is forgotten when a page without the widget is shown: keep the choice beside it.
-    st.session_state[MODEL_KEY] = st.sidebar.selectbox(
+    chosen = st.session_state.get(MODEL_KEY, choices[0])
+    picked = st.sidebar.selectbox(
         tr("Model"),
         choices,
-        index=choices.index(chosen) if chosen else 0,
+        # One that is gone is not replaced in silence: the pages say so until another is chosen.
+        index=choices.index(chosen) if chosen in choices else None,
         format_func=lambda path: bundle_title(bundle_name(Path(path))),
+        placeholder=tr("Choose options"),
         help=tr("Shipped models, and runs under runs/."),
     )
+    # A widget's own key is forgotten when a page without the widget is shown: keep the choice beside it.
+    st.session_state[MODEL_KEY] = picked or chosen
 
 
 def active_bundle() -> Bundle:
@@ -94,14 +96,19 @@ def active_predictor() -> Predictor:
     Raises:
         BundleError: none is there, or it is incomplete or damaged.
     """
-    chosen = st.session_state.get(MODEL_KEY) or next(map(str, bundle_choices()), None)
-    if chosen is None:
+    choices = [str(path) for path in bundle_choices()]
+    if not choices:
         raise BundleError(
             tr("there is no model: train one with `python -m train fit`, or restore assets/models")
         )
+    chosen = st.session_state.get(MODEL_KEY, choices[0])
+    if chosen not in choices:  # nothing else is opened, wherever the path in the session is from
+        raise BundleError(tr("The chosen model is not there any more: choose another one at the left."))
     path = Path(chosen)
-    with st.spinner(tr("Loading the model …")):
-        return _load(chosen, tuple(sorted((f.name, f.stat().st_mtime_ns) for f in path.glob("*.*"))))
+    with st.spinner(tr("Loading the model …")), journal.opening():
+        predictor = _load(chosen, tuple(sorted((f.name, f.stat().st_mtime_ns) for f in path.glob("*.*"))))
+    journal.model(predictor)
+    return predictor
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -116,11 +123,30 @@ def _load(path: str, state: tuple[tuple[str, int], ...]) -> Predictor:  # noqa: 
 
 @contextmanager
 def guard() -> Iterator[None]:
-    """Show an expected error as a sentence; the rest of the page goes on."""
+    """Show an error as a sentence; the rest of the page goes on. One that nobody expected is in the log."""
     try:
         yield
     except ChexError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(unlinked(str(error)), icon=":material/error:")
+    except FragmentHandledException:  # already told, in the fragment
+        raise
+    except Exception as error:
+        if journal.in_full():
+            raise
+        number = journal.unexpected(error)
+        st.error(
+            tr(
+                "Something failed here that should not have. Try again; if it fails again, report the number "
+                "{number}: the server's log says under it where.",
+                number=number,
+            ),
+            icon=":material/error:",
+        )
+
+
+def unlinked(text: str) -> str:
+    """A sentence that may quote a file: Markdown in it links to nothing and fetches no picture."""
+    return text.replace("](", "] (")
 
 
 def image_format() -> None:

@@ -8,11 +8,10 @@ import streamlit as st
 from chexmodel.language import mark, number, tr
 from chexmodel.statistics import Statistics
 from chexmodel.ui import contents, loading, policy, problems
-from chexmodel.ui.components import guard, image_format
+from chexmodel.ui.components import guard, image_format, unlinked
 from chexmodel.ui.loading import Loaded
 
 SOURCE_KEY: Final = "dataset-source"
-MAX_UPLOAD: Final = 50  # MB: a table is read into memory as a whole
 UPLOAD_KEY: Final = "dataset-upload"
 SHIPPED: Final = "CheXpert"
 OWN: Final = mark("A CSV of mine")
@@ -44,9 +43,9 @@ def _load(source: str) -> Loaded | None:
     if source == FOLDER and data is not None:
         return loading.of_folder(data)
     upload = st.file_uploader(
-        tr("A table in CheXpert's layout: CSV, also .csv.gz, up to {limit} MB", limit=MAX_UPLOAD),
+        tr("A table in CheXpert's layout: CSV, also .csv.gz, up to {limit} MB", limit=loading.MAX_MB),
         key=UPLOAD_KEY,
-        max_upload_size=MAX_UPLOAD,
+        max_upload_size=loading.MAX_MB,
         type=["csv", "gz"],
         help=tr("It is read in memory, for your session alone, and not written to the server's disk."),
     )
@@ -65,7 +64,7 @@ def _load(source: str) -> Loaded | None:
 def _show(loaded: Loaded) -> None:
     statistics = loaded.statistics
     if statistics is None:
-        st.error(loaded.refused, icon=":material/error:")
+        st.error(unlinked(loaded.refused), icon=":material/error:")
         st.caption(tr("A table that breaks these rules is not counted and can't be trained on; its audit:"))
         problems.show(loaded)
         return

@@ -103,7 +103,7 @@ def finished(path: Path, split: str, run: str, state: str) -> Finished:
         return _finished(path, split, run, state)
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+@st.cache_resource(max_entries=32, show_spinner=False)
 def _finished(_path: Path, split: str, run: str, state: str) -> Finished:  # noqa: ARG001 – part of the key
     return read_finished(_path, split, name=run)
 
@@ -118,6 +118,6 @@ def compared(first: Finished, second: Finished, state: tuple[str, ...]) -> Compa
         return _compared(first, second, state)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)
 def _compared(_first: Finished, _second: Finished, state: tuple[str, ...]) -> Comparison:  # noqa: ARG001
     return compare_judged(_first.judged, _second.judged, bootstrap=_BOOTSTRAP, seed=_SEED)

@@ -18,7 +18,7 @@ from chexmodel.reasons import told
 from chexmodel.ribbons import Rates, Ribbons, predictive_values, rates_at_cuts, ribbons
 from chexmodel.scores import Estimate, interval
 from chexmodel.thresholds import Threshold
-from chexmodel.ui.components import chart
+from chexmodel.ui.components import chart, guard
 from chexmodel.ui.live import confusion_html, picture_html, scores_svg, scores_words
 
 OBSERVATION_KEY: Final = "evaluation-observation"
@@ -86,6 +86,7 @@ def section(bundle: Bundle, evaluation: Evaluation, split: str) -> None:
 
 
 @st.fragment
+@guard()
 def _explorer(scored: Scored, point: Threshold, rates: Rates, place: str) -> None:
     """Only this part runs again when a slider moves."""
     left, right = st.columns(2)
@@ -220,7 +221,7 @@ def _key(scored: Scored) -> str:
     return digest.hexdigest()
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)
 def _ribbons(_scored: Scored, bootstrap: int, seed: int, key: str) -> Ribbons:  # noqa: ARG001 – the key
     return ribbons(_scored.labels, _scored.probs, _scored.patients, bootstrap=bootstrap, seed=seed)
 

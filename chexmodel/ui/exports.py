@@ -16,6 +16,7 @@ from chexmodel.report import Report, called
 from chexmodel.report_dicom import refused
 from chexmodel.report_formats import FORMATS, Kind, check
 from chexmodel.report_rows import by_weight
+from chexmodel.ui import journal
 from chexmodel.ui.components import guard
 from chexmodel.verdicts import Word
 
@@ -104,7 +105,7 @@ def _button(kind: Kind, report: Report, key: str, *, primary: bool = False, disa
     about = f"-{report.overlays[0].lower().replace(' ', '-')}" if kind in ("png", "sc") else ""
     st.download_button(
         tr(_LABELS[kind]),
-        _speaking(form.write, report),
+        journal.exported(kind, _speaking(form.write, report)),
         file_name=f"chest-reading-{report.made:%Y%m%d-%H%M}{about}{form.suffix}",
         mime=form.mime,
         icon=":material/picture_as_pdf:" if primary else ":material/download:",

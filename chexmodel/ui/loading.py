@@ -19,6 +19,8 @@ from chexmodel.table import csv_files
 from chexmodel.ui.components import ROOT
 
 COMMITTED: Final = ROOT / "assets" / "statistics" / "chexpert.json"
+MAX_MB: Final = 50
+"""Largest upload: a table is read into memory as a whole. The browser's limit is not the server's."""
 LOADED_KEY: Final = "dataset-loaded"
 """Session key of the last upload, read: one at a time, so that a session's memory stays bounded."""
 
@@ -56,8 +58,16 @@ def uploaded(data: bytes, name: str) -> Loaded:
     """Read an upload; nothing is written to the disk, and it is kept in this session until the next one.
 
     Raises:
-        DatasetError: it can't be read at all; a table that breaks rules is audited instead.
+        DatasetError: it is too large or can't be read at all; a table that breaks rules is audited instead.
     """
+    if len(data) > MAX_MB * 2**20:
+        raise DatasetError(
+            tr(
+                "This table is more than {limit} MB: split it, or count it with `python -m chexmodel "
+                "statistics`",
+                limit=MAX_MB,
+            )
+        )
     digest = hashlib.sha256(data).hexdigest()
     key = f"{name} {digest} {current()}"  # a refusal is a sentence
     kept = st.session_state.get(LOADED_KEY)

@@ -5,6 +5,7 @@ them and starts it anew: each result is therefore stored as it comes, and readin
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
@@ -25,7 +26,7 @@ from chexmodel.containers import Entry, Refusal
 from chexmodel.labels import NO_FINDING, OBSERVATIONS
 from chexmodel.language import current, tr, trn
 from chexmodel.predictor import Predictor
-from chexmodel.ui import service
+from chexmodel.ui import journal, service
 from chexmodel.ui.components import guard
 from chexmodel.ui.many_table import table
 
@@ -122,10 +123,11 @@ def _read(predictor: Predictor, left: list[Entry], done: list[Result], results: 
     total = len(left) + len(done)
     bar = st.progress(len(done) / total, text=_progress_words(done, len(left)))
     place = service.Place()
-    for result in service.in_turn(read_films(predictor, left), place):
+    for result in service.in_turn(read_films(journal.Noted(predictor), left), place):
         results[_key(predictor, result.entry)] = result  # before anything that a click may interrupt
         done.append(result)
         bar.progress(len(done) / total, text=_progress_words(done, total - len(done)))
+    journal.note("batch", films=total, **Counter(result.status.replace(" ", "_") for result in done))
     _set_reading(None)
     st.rerun()
 
@@ -214,7 +216,7 @@ def _downloads(predictor: Predictor, done: list[Result], refused: Sequence[Refus
     left, right = st.columns(2, vertical_alignment="bottom")
     left.download_button(
         tr("All findings (CSV)"),
-        lambda: to_csv(done, refused, predictor),
+        journal.exported("films", lambda: to_csv(done, refused, predictor)),
         file_name="films.csv",
         mime="text/csv",
         icon=":material/download:",
@@ -233,8 +235,9 @@ def _downloads(predictor: Predictor, done: list[Result], refused: Sequence[Refus
         st.session_state.pop(_ARCHIVE, None)  # of other films or another finding, and up to 500 MB
         if not right.button(tr("Make the overlays"), icon=":material/layers:", width="stretch"):
             return
+        made = journal.exported("overlays", lambda: _archive(predictor, done, finding))
         with guard():
-            kept = st.session_state[_ARCHIVE] = (state, _archive(predictor, done, finding))
+            kept = st.session_state[_ARCHIVE] = (state, made())
             st.rerun()
         return
     right.download_button(

@@ -168,7 +168,7 @@ def _short(film: str) -> str:
     return "/".join(Path(film).with_suffix("").parts[-3:])
 
 
-@st.cache_data(ttl=600, max_entries=4, show_spinner=False)
+@st.cache_resource(ttl=600, max_entries=4, show_spinner=False)
 def _regions(data: str) -> Regions:
     return read_regions(data)
 
@@ -179,7 +179,7 @@ def _members(path: str, sha256: str) -> list[Network]:  # noqa: ARG001 – part 
     return bundles.load_members(place, bundles.read_manifest(place))
 
 
-@st.cache_data(max_entries=512, show_spinner=False)
+@st.cache_resource(max_entries=512, show_spinner=False)
 def _map(
     path: str,
     sha256: str,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from chexmodel import phantom
 from chexmodel.containers import Entry, Opened, Refusal, open_uploads
@@ -110,8 +111,10 @@ def _open(files: Sequence[tuple[str, bytes]], origin: Origin) -> None:
     st.session_state[_DESK] = Desk(open_uploads(files, peek=decoders().peek), origin)
 
 
+@guard()
 def _take_uploads(key: str) -> None:
-    given = st.session_state[key]
+    # The server may have dropped a file that the browser still lists.
+    given = [file for file in st.session_state[key] or () if isinstance(file, UploadedFile)]
     if given:
         _open([(file.name, file.getvalue()) for file in given], "upload")
     else:
@@ -123,9 +126,10 @@ def _take_phantom() -> None:
     _open([(tr("synthetic phantom"), phantom.png())], "phantom")
 
 
+@guard()
 def _take_prior() -> None:
     given = st.session_state[PRIOR_KEY]
-    if given is None:
+    if not isinstance(given, UploadedFile):
         st.session_state.pop(_PRIOR, None)
     else:
         files = [(given.name, given.getvalue())]

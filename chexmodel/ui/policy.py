@@ -41,6 +41,7 @@ _COLUMNS: Final = {
 
 
 @st.fragment
+@guard()
 def show(loaded: Loaded) -> None:
     """Choices, and what follows from them at once."""
     assert loaded.statistics is not None

@@ -16,7 +16,7 @@ from chexmodel.layout import csv_files, image_paths
 from chexmodel.reading import read_loosely
 from chexmodel.retelling import retold
 from chexmodel.ui import loading
-from chexmodel.ui.components import table
+from chexmodel.ui.components import guard, table
 from chexmodel.ui.loading import Loaded
 
 FILMS_KEY: Final = "dataset-films"
@@ -27,6 +27,7 @@ SHOWN: Final = 1000
 
 
 @st.fragment
+@guard()
 def show(loaded: Loaded) -> None:
     """Counts per kind, then the rows where they are known."""
     st.subheader(tr("Data audit"))

@@ -192,6 +192,7 @@ def _compare(predictor: Predictor, earlier: Prediction, current: Prediction) -> 
 
 
 @st.fragment
+@guard()
 def _word_and_exports(
     predictor: Predictor,
     prediction: Prediction,

@@ -12,7 +12,7 @@ from chexmodel.subgroup_charts import forest
 from chexmodel.subgroup_scores import Column, Subgroups
 from chexmodel.subgroup_tables import BY_PREVALENCE, STARS, gaps_table, mean_sentence, sizes_table, unscored
 from chexmodel.subgroups import METRICS, MIN_CLASS
-from chexmodel.ui.components import chart, table
+from chexmodel.ui.components import chart, guard, table
 
 COLUMN_KEY: Final = "subgroups-column"
 METRIC_KEY: Final = "subgroups-metric"
@@ -49,6 +49,7 @@ def section(bundle: Bundle, split: str) -> None:
 
 
 @st.fragment
+@guard()
 def _explore(found: Subgroups, name: str) -> None:
     """Only this part runs again when a choice changes."""
     left, right = st.columns(2)
