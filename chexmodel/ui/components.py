@@ -98,18 +98,24 @@ def active_predictor() -> Predictor:
     Raises:
         BundleError: none is there, or it is incomplete or damaged.
     """
+    with journal.opening():
+        chosen = _chosen()
+        with st.spinner(tr("Loading the model …")):
+            predictor = _as_it_is(chosen)
+    journal.model(predictor)
+    return predictor
+
+
+def _chosen() -> str:
     choices = [str(path) for path in bundle_choices()]
     if not choices:
         raise BundleError(
             tr("there is no model: train one with `python -m train fit`, or restore assets/models")
         )
-    chosen = st.session_state.get(MODEL_KEY, choices[0])
+    chosen: str = st.session_state.get(MODEL_KEY, choices[0])
     if chosen not in choices:  # nothing else is opened, wherever the path in the session is from
         raise BundleError(tr("The chosen model is not there any more: choose another one at the left."))
-    with st.spinner(tr("Loading the model …")), journal.opening():
-        predictor = _as_it_is(chosen)
-    journal.model(predictor)
-    return predictor
+    return chosen
 
 
 _State = tuple[tuple[str, int, int, int], ...]
@@ -118,10 +124,11 @@ _State = tuple[tuple[str, int, int, int], ...]
 def _state(path: str) -> _State:
     """Tell a bundle's files from those that take their place; of one that is being replaced what is there."""
     found = []
-    with suppress(OSError):
+    with suppress(OSError):  # the whole has gone
         for file in sorted((*Path(path).glob("*.*"), *Path(path).glob("members/*.*"))):
-            status = file.stat()
-            found.append((str(file.relative_to(path)), status.st_mtime_ns, status.st_size, status.st_ino))
+            with suppress(OSError):  # it has just gone, or is a link to nothing
+                status = file.stat()
+                found.append((str(file.relative_to(path)), status.st_mtime_ns, status.st_size, status.st_ino))
     return tuple(found)
 
 
