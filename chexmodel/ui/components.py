@@ -153,8 +153,7 @@ def _load(path: str, state: _State) -> Predictor:
             tr("The model was replaced while it was being loaded: wait until it is written, then try again.")
         )
     # Streamlit collects garbage after every run of a page or fragment; going through all that torch and the
-    # libraries keep for good took 0.3 s of each move of a slider. What the former models were goes first.
-    gc.unfreeze()
+    # libraries keep for good took 0.3 s of each move of a slider.
     gc.collect()
     gc.freeze()
     return predictor

@@ -13,7 +13,7 @@ import streamlit as st
 import torch
 
 from chexmodel import machine
-from chexmodel.language import tr, trn
+from chexmodel.language import current, tr, trn, using
 from chexmodel.predictor import Predictor
 from chexmodel.turns import Turns
 from chexmodel.ui import journal
@@ -124,7 +124,10 @@ def in_turn(work: Iterator[Step], place: Place) -> Iterator[Step]:
     while True:
         with turns().turn(place):
             place.clear()
-            step = next(work, None)
+            # To look up the session's language is where a click interrupts the script: in the middle of a
+            # film, which would be read in vain.
+            with using(current()):
+                step = next(work, None)
         if step is None:
             return
         yield step
