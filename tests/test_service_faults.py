@@ -41,7 +41,7 @@ from train.fit import fit
 FILM = ("film.png", phantom.png(size=96, seed=1))
 FILMS = [(f"{k}.png", phantom.png(size=64 + k, seed=k)) for k in range(5)]
 READ_ALL = f"Read all {len(FILMS)} films"
-RESTARTS = int(os.environ.get("CHEXMODEL_RESTARTS", "3"))
+RESTARTS = int(os.environ.get("CHEXMODEL_RESTARTS", "2"))
 """How often the server is killed and started; `CHEXMODEL_RESTARTS=100` for the whole."""
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="it looks into /proc")
