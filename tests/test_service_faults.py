@@ -19,9 +19,11 @@ import numpy as np
 import pytest
 from analysing import header, press, upload
 from apps import ran
-from browsing import served
+from browsing import served, started
 from reports import reported
 from stopped_runs import assert_same_run, config, resumed
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.scriptrunner import RerunData, get_script_run_ctx
 from streamlit.testing.v1 import AppTest
 from test_decoding import eventually, handles
@@ -40,7 +42,7 @@ from train.fit import fit
 FILM = ("film.png", phantom.png(size=96, seed=1))
 FILMS = [(f"{k}.png", phantom.png(size=64 + k, seed=k)) for k in range(5)]
 READ_ALL = f"Read all {len(FILMS)} films"
-RESTARTS = int(os.environ.get("CHEXMODEL_RESTARTS", "2"))
+RESTARTS = int(os.environ.get("CHEXMODEL_RESTARTS", "1"))
 """How often the server is killed and started; `CHEXMODEL_RESTARTS=100` for the whole."""
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="it looks into /proc")
@@ -584,28 +586,30 @@ def test_a_model_replaced_over_and_over_leaves_the_last_few_in_memory(tiny: Path
     assert sum(network() is not None for network in networks) == 4  # as many as are kept by design
 
 
-def _answers(url: str) -> bool:
-    """Be a visitor: whether the first page comes, whole."""
-    from streamlit.proto.BackMsg_pb2 import BackMsg
-    from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-    from websockets.sync.client import connect
-
-    with connect(f"{url.replace('http', 'ws')}/_stcore/stream", max_size=None) as visit:
+@contextmanager
+def visit(url: str) -> Iterator[Callable[[], bool]]:
+    """Ask for the first page; to be called to wait for it, and told whether it is whole."""
+    sync = pytest.importorskip("websockets.sync.client", reason="websockets is not installed")
+    with sync.connect(f"{url.replace('http', 'ws')}/_stcore/stream", max_size=None) as stream:
         ask = BackMsg()
         ask.rerun_script.query_string = ""
-        visit.send(ask.SerializeToString())
-        while True:
-            told = ForwardMsg.FromString(visit.recv(timeout=60))
-            if told.delta.new_element.HasField("exception"):
-                return False
-            if told.WhichOneof("type") == "script_finished":
-                return told.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY
+        stream.send(ask.SerializeToString())
+
+        def answered() -> bool:
+            while True:
+                told = ForwardMsg.FromString(stream.recv(timeout=60))
+                if told.delta.new_element.HasField("exception"):
+                    return False
+                if told.WhichOneof("type") == "script_finished":
+                    return bool(told.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY)
+
+        yield answered
 
 
-def test_a_killed_server_starts_again(tmp_path: Path) -> None:
-    pytest.importorskip("websockets", reason="websockets, with which a visit is made, is not installed")
+def test_a_server_that_is_killed_in_the_middle_of_a_visit_starts_again(tmp_path: Path) -> None:
     for _ in range(RESTARTS):
-        with served(tmp_path / "runs") as (url, server):
-            assert _answers(url)
+        with served(tmp_path / "runs") as (url, server), visit(url):
             server.kill()
             server.wait(20)
+    with started(tmp_path / "runs") as url, visit(url) as answered:
+        assert answered()
