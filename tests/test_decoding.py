@@ -187,6 +187,19 @@ def test_a_film_within_the_limits_that_takes_too_much_memory_is_a_sentence(decod
     assert_same(decoders.read(PNG), images.read(PNG))
 
 
+@pytest.mark.parametrize(
+    ("name", "frame"), [("JPEGLosslessProcess14_1", b"\xff\xc3"), ("JPEGLSLossless", b"\xff\xf7")]
+)
+def test_a_decoder_that_aborts_costs_its_file_alone(
+    decoders: Decoders, name: str, frame: bytes, tmp_path: Path
+) -> None:
+    damaged = bytearray(transcoded(dicom(RAMP[:40, :40]), getattr(gdcm.TransferSyntax, name), tmp_path))
+    damaged[damaged.rindex(frame) + 4] = 200  # bits per sample: GDCM ends its process over it
+    with pytest.raises(ImageError, match="ended the program"):
+        decoders.read(bytes(damaged))
+    assert_same(decoders.read(PNG), images.read(PNG))
+
+
 def test_an_idle_worker_that_is_lost_costs_no_file() -> None:
     with Decoders(1) as decoders:
         decoders.read(PNG)
