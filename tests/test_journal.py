@@ -194,6 +194,7 @@ def test_metrics_are_served_where_they_are_asked_for() -> None:
     assert 'chexmodel_seconds_bucket{le="0.2",stage="total"} 0.0' in lines
     assert "chexmodel_sessions 1.0" in lines
     assert "chexmodel_readings_in_progress 1.0" in lines
+    assert "chexmodel_readings_waiting 0.0" in lines
     assert any(line.startswith("process_resident_memory_bytes ") for line in lines)
 
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import WeakSet
 
+from chexmodel.ui import service
+
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
 
@@ -71,10 +73,12 @@ def _registered() -> _Figures:
     from prometheus_client import Counter, Gauge, Histogram
 
     Gauge("chexmodel_sessions", "Sessions that Streamlit keeps").set_function(lambda: len(_sessions))
+    waiting = Gauge("chexmodel_readings_waiting", "Readings in the line before the cores")
+    waiting.set_function(lambda: service.turns().waiting)
     return _Figures(
         Counter("chexmodel_readings", "Films by what became of them", ("outcome", "engine")),
         Histogram("chexmodel_seconds", "Time of a reading by stage", ("stage",), buckets=_BUCKETS),
-        Gauge("chexmodel_readings_in_progress", "Films being read or waiting to be"),
+        Gauge("chexmodel_readings_in_progress", "Films being read, or whose turn has come"),
     )
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Final, TypeVar
@@ -32,7 +33,7 @@ _making: Final = set[str]()
 _lock: Final = Lock()
 
 
-@st.cache_resource(show_spinner=False)
+@cache
 def _desk() -> tuple[Turns, machine.Share]:
     share = machine.share(machine.cores())
     torch.set_num_threads(share.threads)
