@@ -183,7 +183,7 @@ def _format(image: bytes) -> str:
 
 def _megapixels(prediction: Prediction) -> float:
     """The film's millions of pixels, up to the next power of two: exact sizes might tell a machine."""
-    return float(2.0 ** math.ceil(math.log2(prediction.film.size / 1e6)))
+    return float(2.0 ** math.ceil(math.log2(prediction.grey.size / 1e6)))
 
 
 def _retold(record: logging.LogRecord) -> bool:
