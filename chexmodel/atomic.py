@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -35,12 +35,31 @@ def replace_directory(path: Path, files: Mapping[str, bytes]) -> None:
 
     The whole is built in a temporary neighbour (what stays is hard-linked), synced, and swapped in by two
     renames. A crash between the two leaves the former directory as `.NAME.old` beside it; the next call
-    takes it up again.
+    takes it up again. Calls for one parent, of whatever process, wait for each other.
 
     Raises:
         OSError: the disk is full or not writable; `path` is then as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(path.parent):
+        _replace(path, files)
+
+
+@contextmanager
+def _alone(parent: Path) -> Iterator[None]:
+    """Lock a directory against others who do the same; where there are no such locks, do without."""
+    handle = os.open(parent, os.O_RDONLY)
+    try:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)  # and the lock ends, as it does with the process
+
+
+def _replace(path: Path, files: Mapping[str, bytes]) -> None:
     old = path.with_name(f".{path.name}.old")
     if old.exists() and not path.exists():
         old.rename(path)

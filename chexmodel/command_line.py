@@ -1,7 +1,7 @@
 """What the commands have in common: the model by default, the progress bar, how a file is written."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +25,7 @@ def bar(*, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file that the user named.
+    """Write a file that the user named; no half of one is left.
 
     Raises:
         ChexError: it can't be written.
@@ -34,4 +34,7 @@ def write(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     except OSError as error:
+        with suppress(OSError):
+            if path.is_file():  # no device
+                path.unlink()
         raise ChexError(f"{path} can't be written ({error.strerror}): give another file") from None

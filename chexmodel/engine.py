@@ -167,14 +167,13 @@ class Trial:
 
     def run(self, image: torch.Tensor) -> Pass:
         """Run one normalised image, (C, S, S) float32."""
-        with self._lock:
-            trying = self._left > 0
-            self._left -= trying
-        result = self._used.run(image)
+        trying, result = self._left > 0, self._used.run(image)
         if not trying:
             return result
         sure = self._sure.run(image)
         if distance(sure, result).tolerable:
+            with self._lock:  # counted when it is known: others that run meanwhile are compared as well
+                self._left -= 1
             return result
         _log.error("%s differs from %s on a film: %s is used", self.name, self._sure.name, self._sure.name)
         self._used = self._sure

@@ -132,10 +132,10 @@ def to_onnx(loaded: Bundle) -> bytes:
 
     preprocessing = loaded.manifest.preprocessing
     images = torch.rand(2, len(preprocessing.mean), preprocessing.size, preprocessing.size)
-    with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's own parts
-        file = Path(place) / MODEL
-        try:
+    try:
+        with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the exporter's own parts
+            file = Path(place) / MODEL
             torch.onnx.export(
                 ReadingNetwork(loaded.network).eval(),
                 (images,),
@@ -148,16 +148,24 @@ def to_onnx(loaded: Bundle) -> bytes:
                 external_data=False,
                 verbose=False,
             )
-        except (RuntimeError, ValueError, TypeError, torch.onnx.errors.OnnxExporterError) as error:
-            raise BundleError(
-                tr(
-                    "the network of bundle {path} can't be written as ONNX ({error}): PyTorch goes on "
-                    "reading",
-                    path=loaded.path,
-                    error=type(error).__name__,
-                )
-            ) from error
-        return file.read_bytes()
+            return file.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            tr(
+                "the network of bundle {path} can't be written as ONNX ({error}): make room where temporary "
+                "files are written; PyTorch goes on reading",
+                path=loaded.path,
+                error=error.strerror or type(error).__name__,
+            )
+        ) from error
+    except (RuntimeError, ValueError, TypeError, torch.onnx.errors.OnnxExporterError) as error:
+        raise BundleError(
+            tr(
+                "the network of bundle {path} can't be written as ONNX ({error}): PyTorch goes on reading",
+                path=loaded.path,
+                error=type(error).__name__,
+            )
+        ) from error
 
 
 def phantoms(count: int = 20) -> Iterator[Grey]:
@@ -205,8 +213,19 @@ def read(directory: Path, weights_sha256: str) -> tuple[bytes, Record] | None:
     Raises:
         BundleError: one is damaged, or of other weights, or not the one that was compared.
     """
-    if not (directory / RECORD).is_file():
-        return None
+    try:
+        if not (directory / RECORD).is_file():
+            return None
+    except OSError as error:
+        raise BundleError(
+            tr(
+                "model.onnx can't be looked for in {path} ({error}): check the rights on it, or name another "
+                "directory by {variable}",
+                path=directory,
+                error=error.strerror or type(error).__name__,
+                variable=CACHE,
+            )
+        ) from error
     record = parse(directory, RECORD, TypeAdapter(Record))
     if record.weights_sha256 != weights_sha256:
         raise BundleError(

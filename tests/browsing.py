@@ -25,6 +25,15 @@ WAIT = 60_000  # ms; a cold start loads torch
 @contextmanager
 def started(runs: Path, script: Path = ROOT / "app.py", **environment: str) -> Iterator[str]:
     """Start the app, or another script, on a free port, with the shipped models and those of `runs`."""
+    with served(runs, script, **environment) as (url, _):
+        yield url
+
+
+@contextmanager
+def served(
+    runs: Path, script: Path = ROOT / "app.py", **environment: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Start it as `started` does; give its address and its process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -47,7 +56,7 @@ def started(runs: Path, script: Path = ROOT / "app.py", **environment: str) -> I
                 time.sleep(0.25)
         else:
             pytest.fail("the app did not start within a minute")
-        yield url
+        yield url, server
     finally:
         server.terminate()
         server.wait(20)

@@ -1,8 +1,10 @@
 """What several test files need: the shared X-rays where they are, and a tiny data set drawn here."""
 
+import json
+import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,6 +138,20 @@ def tiny(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A copy of it to spoil, the only run that the pages find."""
     monkeypatch.setenv("CHEXMODEL_RUNS", str(tmp_path / "runs"))
     return Path(shutil.copytree(tiny_bundle, tmp_path / "runs" / "tiny"))
+
+
+@pytest.fixture
+def events() -> Iterator[Callable[..., list[dict[str, object]]]]:
+    """What the journal wrote so far, of one kind of event or of all."""
+    from chexmodel.ui import journal  # streamlit is for the tests of the pages alone
+
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    journal.begin()
+    journal.LOGGER.addHandler(handler)
+    yield lambda kind=None: [event for event in map(json.loads, lines) if kind in (None, event["event"])]
+    journal.LOGGER.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,12 @@ from chexmodel.ui.many import many
 
 
 class Slow(Predictor):
-    """A reader that takes as long as the test asks."""
+    """A reader that takes as long as the test asks, and counts what it was asked for by all sessions."""
+
+    asked = 0
 
     def predict(self, *arguments: object, **options: object) -> Prediction:
+        self.asked += 1
         time.sleep(float(os.environ.get("CHEXMODEL_TEST_SLOWNESS", "0")))
         return super().predict(*arguments, **options)
 
@@ -28,6 +31,7 @@ st.set_page_config(page_title="Many films", layout="wide")
 st.title("Many films")
 folder = Path(os.environ["CHEXMODEL_TEST_FILMS"])
 upload = open_uploads([(file.name, file.read_bytes()) for file in sorted(folder.iterdir())])
+st.caption(f"Readings of this server: {_predictor().asked}.")
 opened = many(_predictor(), upload.films, upload.refused)
 if opened is not None:
     st.markdown(f"opened: {opened.name}")

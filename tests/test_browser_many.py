@@ -64,6 +64,33 @@ def statuses(page: "playwright.Page") -> list[str]:
     return pd.read_csv(io.BytesIO(downloaded(page, "All findings (CSV)")))["status"].tolist()
 
 
+def asked(page: "playwright.Page") -> int:
+    """How many readings the server has begun, for whomever."""
+    settled(page)
+    told = page.get_by_text("Readings of this server:").inner_text()
+    return int(told.strip(".").rpartition(" ")[2])
+
+
+def test_a_browser_that_is_closed_in_the_middle_has_no_more_films_read(
+    many_address: str, browser: "playwright.Browser"
+) -> None:
+    with session(browser, 1440) as page:
+        page.goto(many_address)
+        button(page, f"Read all {FILMS} films").click()
+        page.get_by_text(f"3 of {FILMS} films").wait_for()
+    with session(browser, 1440) as page:
+        page.goto(many_address)
+        before = asked(page)
+        assert 3 <= before < FILMS
+        page.wait_for_timeout(2000)  # time for five films
+        page.reload()
+        assert asked(page) == before
+        button(page, f"Read all {FILMS} films").click()  # and the line is free
+        page.get_by_text(f"1 of {FILMS} films").wait_for()
+        button(page, "Cancel (keeps what is read)").click()
+        button(page, "Read the remaining").wait_for()
+
+
 def test_twenty_films_are_read_cancelled_resumed_opened_and_taken_along(
     many_address: str, browser: "playwright.Browser", pictures: Path, tiny_bundle: Path, films: Path
 ) -> None:

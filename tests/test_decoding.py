@@ -208,12 +208,12 @@ def test_an_idle_worker_that_is_lost_costs_no_file() -> None:
         assert_same(decoders.read(PNG), images.read(PNG))
 
 
-def test_a_hundred_kills_leave_nothing_behind() -> None:
+def test_fifty_kills_leave_nothing_behind() -> None:
     killed = set[int]()
 
     def strike() -> None:
         """Kill workers at any moment: most of them while they start, as that takes longest."""
-        for pause in np.random.default_rng(0).uniform(0, 0.1, 90):
+        for pause in np.random.default_rng(0).uniform(0, 0.1, 40):
             time.sleep(pause)
             worker = decoders.pids[0]
             killed.add(worker)
@@ -235,7 +235,7 @@ def test_a_hundred_kills_leave_nothing_behind() -> None:
                     decoders.read(PNG)
             striking.result()
         assert_same(decoders.read(PNG), images.read(PNG))
-        assert len(killed) > 50  # one may be struck twice
+        assert len(killed) > 25  # one may be struck twice
         assert not any(map(alive, killed - set(decoders.pids)))
         assert (handles(), threading.active_count()) == (held, running)
 
@@ -244,7 +244,7 @@ def test_workers_are_replaced_after_some_files(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(decoding, "MAX_FILES", 2)
     with Decoders(1) as decoders:
         used = set[int]()
-        for _ in range(5):
+        for _ in range(3):
             decoders.read(PNG)
             used.update(decoders.pids)
         assert len(used) >= 3

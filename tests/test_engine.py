@@ -5,6 +5,7 @@ import logging
 import shutil
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from chexmodel.engine import Distance, OnnxEngine, Pass, TorchEngine, Trial, dis
 from chexmodel.errors import BundleError, ChexError
 from chexmodel.explain import METHODS
 from chexmodel.onnx_file import MODEL, RECORD
+from chexmodel.predictor import Prediction
 
 FILM = phantom.draw(size=96, seed=3)
 
@@ -35,6 +37,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of this test's own."""
     monkeypatch.setenv(onnx_file.CACHE, str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def written(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ONNX file of these weights is not written anew: what is tested comes after it."""
+    data = (made / MODEL).read_bytes()
+    monkeypatch.setattr(onnx_file, "to_onnx", lambda _: data)
 
 
 @pytest.fixture
@@ -65,6 +74,7 @@ def test_the_record_tells_what_was_compared(made: Path, capsys: pytest.CaptureFi
     assert record.parity.distance.logits > 0  # two computations, not one shown twice
 
 
+@pytest.mark.usefixtures("written")
 def test_films_to_compare_on(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     films = tmp_path / "films"
     films.mkdir()
@@ -79,6 +89,7 @@ def test_films_to_compare_on(made: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert "is no directory" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("written")
 def test_the_cache_serves_a_bundle_without_the_file(made: Path, tmp_path: Path, cache: Path) -> None:
     plain = write_tiny_bundle(tmp_path / "plain", members=2)
     assert bundle.read_manifest(plain).weights_sha256 == bundle.read_manifest(made).weights_sha256
@@ -132,6 +143,7 @@ def test_without_onnx_runtime_torch_reads(made: Path, monkeypatch: pytest.Monkey
     assert "pip install" in predictor.engine_note
 
 
+@pytest.mark.usefixtures("written")
 def test_nothing_is_written_where_they_differ(
     spoilt: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,6 +188,62 @@ def test_an_engine_on_trial_that_differs_is_left(made: Path, caplog: pytest.LogC
     for _ in range(5):
         trial.run(image)
     assert (trial.name, right.runs) == ("right", 5)
+
+
+def test_no_wrong_result_passes_while_an_engine_is_on_trial(made: Path) -> None:
+    """Eight threads begin at once: those that run beside the first comparisons are compared as well."""
+    sure, start = TorchEngine(bundle.load(made).network), threading.Barrier(8)
+
+    class Wrong:
+        name = "wrong"
+
+        def run(self, image: torch.Tensor) -> Pass:
+            start.wait(60)
+            return _off(sure.run(image), 1.0)
+
+    image = torch.rand(3, 64, 64)
+    trial, results = Trial(Wrong(), sure), list[Pass]()
+    threads = [threading.Thread(target=lambda: results.append(trial.run(image))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 8
+    for result in results:
+        np.testing.assert_allclose(result.logits, sure.run(image).logits, atol=1e-6)
+    assert trial.name == sure.name
+
+
+def test_the_engine_changes_while_eight_threads_read(made: Path, tmp_path: Path) -> None:
+    """Each reading is whole, by the engine that it names; the next ones are by the new engine."""
+    fast, slow = Predictor.from_bundle(made, engine="onnx"), Predictor.from_bundle(made, engine="torch")
+    films = [phantom.draw(size=64, seed=seed) for seed in range(8)]
+    alone = {engine.engine: [engine.predict(film) for film in films] for engine in (fast, slow)}
+    found, changed = list[tuple[int, Prediction]](), threading.Event()
+    reader = Predictor.from_bundle(made, engine="torch", threads=1)
+
+    def work(k: int) -> None:
+        while not changed.is_set():
+            found.append((k, reader.predict(films[k])))
+        found.append((k, reader.predict(films[k])))
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    while len(found) < 40:
+        assert any(thread.is_alive() for thread in threads)
+        time.sleep(0.01)
+    assert reader.find_onnx(required=True)
+    changed.set()
+    for thread in threads:
+        thread.join()
+    assert {prediction.engine for _, prediction in found} == set(alone)
+    assert {prediction.engine for prediction in dict(found).values()} == {fast.engine}  # each one's last
+    for k, prediction in found:
+        wanted = alone[prediction.engine][k]
+        np.testing.assert_allclose(prediction.logits, wanted.logits, atol=1e-6)
+        np.testing.assert_allclose(prediction.heatmaps, wanted.heatmaps, atol=1e-5)
+        assert prediction.decisions == wanted.decisions
 
 
 def test_distances_are_by_size_and_know_nan() -> None:

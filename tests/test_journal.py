@@ -5,7 +5,6 @@ import logging
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,18 +21,6 @@ from chexmodel.ui import journal
 from chexmodel.ui.components import MODEL_KEY
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture
-def events() -> Iterator[Callable[..., list[dict[str, object]]]]:
-    """What was written so far, of one kind or of all."""
-    lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    journal.begin()
-    journal.LOGGER.addHandler(handler)
-    yield lambda kind=None: [event for event in map(json.loads, lines) if kind in (None, event["event"])]
-    journal.LOGGER.removeHandler(handler)
 
 
 @pytest.fixture

@@ -139,7 +139,10 @@ def _write_bundle(
         "history.csv": rows.to_csv(index=False).encode(),
         "curves.png": history_png(rows),
     }
-    bundle.save(config.out, files)
+    try:
+        bundle.save(config.out, files)
+    except BundleError as error:
+        raise BundleError(f"{error}; put that right, then add --resume to the same command") from error
     print(
         f"{config.out}: {_outcome(config, rows)}\n"
         f"next: python -m train evaluate {config.out} --data {config.data}",

@@ -3,7 +3,7 @@
 import gc
 import os
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -27,6 +27,7 @@ MODEL_KEY: Final = "model"
 FORMAT_KEY: Final = "image-format"
 """Session key of the format in which charts are saved, one of `canvas.ImageFormat`."""
 _FORMATS: Final[tuple[canvas.ImageFormat, ...]] = ("svg", "png")
+_TRIES: Final = 3  # at a model that is replaced while it is loaded
 
 _SHIPPED: Final = mark("{name} (shipped)")
 NOTICE: Final = mark(
@@ -42,7 +43,8 @@ def runs_directory() -> Path:
 def bundle_choices() -> list[Path]:
     """Bundles that can be chosen: the shipped ones first, then those of `runs_directory()`."""
     shipped, runs = (
-        sorted(file.parent for file in place.glob(f"*/{bundle.MANIFEST}"))
+        # Not the hidden neighbours in which a bundle is built before it is swapped in.
+        sorted(file.parent for file in place.glob(f"[!.]*/{bundle.MANIFEST}"))
         for place in (MODELS, runs_directory())
     )
     return [*shipped, *runs]
@@ -96,24 +98,60 @@ def active_predictor() -> Predictor:
     Raises:
         BundleError: none is there, or it is incomplete or damaged.
     """
+    with journal.opening():
+        chosen = _chosen()
+        with st.spinner(tr("Loading the model …")):
+            predictor = _as_it_is(chosen)
+    journal.model(predictor)
+    return predictor
+
+
+def _chosen() -> str:
     choices = [str(path) for path in bundle_choices()]
     if not choices:
         raise BundleError(
             tr("there is no model: train one with `python -m train fit`, or restore assets/models")
         )
-    chosen = st.session_state.get(MODEL_KEY, choices[0])
+    chosen: str = st.session_state.get(MODEL_KEY, choices[0])
     if chosen not in choices:  # nothing else is opened, wherever the path in the session is from
         raise BundleError(tr("The chosen model is not there any more: choose another one at the left."))
-    path = Path(chosen)
-    with st.spinner(tr("Loading the model …")), journal.opening():
-        predictor = _load(chosen, tuple(sorted((f.name, f.stat().st_mtime_ns) for f in path.glob("*.*"))))
-    journal.model(predictor)
-    return predictor
+    return chosen
+
+
+_State = tuple[tuple[str, int, int, int], ...]
+
+
+def _state(path: str) -> _State:
+    """Tell a bundle's files from those that take their place; of one that is being replaced what is there."""
+    found = []
+    with suppress(OSError):  # the whole has gone
+        for file in sorted((*Path(path).glob("*.*"), *Path(path).glob("members/*.*"))):
+            with suppress(OSError):  # it has just gone, or is a link to nothing
+                status = file.stat()
+                found.append((str(file.relative_to(path)), status.st_mtime_ns, status.st_size, status.st_ino))
+    return tuple(found)
+
+
+def _as_it_is(path: str) -> Predictor:
+    """Load a bundle; once more where its files were replaced meanwhile."""
+    state, tries = _state(path), 1
+    while True:
+        try:
+            return _load(path, state)
+        except BundleError:
+            before, state = state, _state(path)
+            if state == before or tries == _TRIES:
+                raise
+            tries += 1
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _load(path: str, state: tuple[tuple[str, int], ...]) -> Predictor:  # noqa: ARG001 – part of the key
+def _load(path: str, state: _State) -> Predictor:
     predictor = service.load(path)
+    if state != _state(path):
+        raise BundleError(
+            tr("The model was replaced while it was being loaded: wait until it is written, then try again.")
+        )
     # Streamlit collects garbage after every run of a page or fragment; going through all that torch and the
     # libraries keep for good took 0.3 s of each move of a slider.
     gc.collect()

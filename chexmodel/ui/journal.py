@@ -51,7 +51,9 @@ def note(event: str, **facts: object) -> None:
     if os.environ.get("CHEXMODEL_LOG") == "off":
         return
     made = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event}
-    LOGGER.info(json.dumps(made | {"session": session()} | facts, allow_nan=False))
+    if "session" not in facts:
+        made["session"] = session()
+    LOGGER.info(json.dumps(made | facts, allow_nan=False))
 
 
 def session() -> str:
@@ -133,12 +135,15 @@ class Noted:
     """A predictor whose readings are written here and counted."""
 
     def __init__(self, predictor: Predictor) -> None:
-        self._predictor = predictor
+        # The session's number is asked for now: to ask for it is where a click interrupts the script, and a
+        # film that has been read by then would be lost.
+        self._predictor, self._session = predictor, session()
 
     def predict(self, image: bytes, *, correction: Correction | None = None, frame: int = 0) -> Prediction:
         """Read a film as `Predictor.predict` does, with its errors."""
         started = time.perf_counter()
         facts: dict[str, object] = {
+            "session": self._session,
             "request": secrets.token_hex(4),
             "model": self._predictor.bundle.manifest.weights_sha256[:12],
             "format": _format(image),

@@ -1,6 +1,5 @@
 """What all sessions of this server share: its cores, the line before them, and the fast engine of a model."""
 
-import logging
 import os
 import subprocess
 import sys
@@ -15,9 +14,10 @@ import streamlit as st
 import torch
 
 from chexmodel import machine
-from chexmodel.language import tr, trn
+from chexmodel.language import current, tr, trn, using
 from chexmodel.predictor import Predictor
 from chexmodel.turns import Turns
+from chexmodel.ui import journal
 from chexmodel.ui.decoder import decoders
 
 ENGINE: Final = "CHEXMODEL_ENGINE"
@@ -28,9 +28,7 @@ _LOW: Final = 10  # niceness: whoever reads meanwhile goes first
 
 Step = TypeVar("Step")
 
-_log = logging.getLogger(__name__)
-_making: Final = set[str]()
-_lock: Final = Lock()
+_making: Final = Lock()
 
 
 @cache
@@ -65,34 +63,45 @@ def load(path: str) -> Predictor:
 
 
 def make_fast(predictor: Predictor) -> None:
-    """Make model.onnx in the user's cache, in a process of its own, and have the predictor take it up.
+    """Make model.onnx in the user's cache, and have the predictor take it up; one at a time.
 
     Until then, and where it fails, PyTorch reads; why it failed is told by `Predictor.engine_note`.
     """
     weights = predictor.bundle.manifest.weights_sha256
-    with _lock:
-        if weights in _making:
+    being_made = tr("model.onnx, which is faster, is being made.")
+    predictor.engine_note = being_made
+    with _making:
+        if predictor.find_onnx():  # made for another predictor, or by another server
             return
-        _making.add(weights)
-    predictor.engine_note = tr("model.onnx, which is faster, is being made.")
-    command = [sys.executable, "-m", "chexmodel", "export", str(predictor.bundle.path.resolve()), "--cache"]
+        predictor.engine_note = being_made
+        reason = _export(predictor.bundle.path)
+    if predictor.find_onnx():
+        journal.note("engine", outcome="made", model=weights[:12])
+        return
+    predictor.engine_note = tr(
+        "model.onnx could not be made, PyTorch goes on reading: {reason}",
+        reason=reason or tr("the program that makes it was ended."),
+    )
+    journal.note("engine", outcome="failed", model=weights[:12], message=predictor.engine_note)
+
+
+def _export(bundle: Path) -> str:
+    """Have model.onnx made by a process that may be lost; return the last line that it said on stderr."""
+    command = [sys.executable, "-m", "chexmodel", "export", str(bundle.resolve()), "--cache"]
     try:
         made = subprocess.Popen(
             command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
-        with suppress(OSError, AttributeError):  # not on every system
-            os.setpriority(os.PRIO_PROCESS, made.pid, _LOW)
-        try:
-            _, said = made.communicate(timeout=_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            made.kill()
-            _, said = made.communicate()
-        if not predictor.find_onnx():
-            predictor.engine_note = said.decode(errors="replace").strip().rpartition("\n")[2]
-            _log.warning("model.onnx could not be made: %s", predictor.engine_note)
-    finally:
-        with _lock:
-            _making.discard(weights)
+    except OSError as error:  # no memory or no handle is left
+        return str(error)
+    with suppress(OSError, AttributeError):  # not on every system
+        os.setpriority(os.PRIO_PROCESS, made.pid, _LOW)
+    try:
+        _, said = made.communicate(timeout=_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        made.kill()
+        _, said = made.communicate()
+    return said.decode(errors="replace").strip().rpartition("\n")[2]
 
 
 class Place:
@@ -116,7 +125,10 @@ def in_turn(work: Iterator[Step], place: Place) -> Iterator[Step]:
     while True:
         with turns().turn(place):
             place.clear()
-            step = next(work, None)
+            # To look up the session's language is where a click interrupts the script: in the middle of a
+            # film, which would be read in vain.
+            with using(current()):
+                step = next(work, None)
         if step is None:
             return
         yield step

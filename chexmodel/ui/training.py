@@ -68,8 +68,8 @@ def _runs() -> list[Path]:
     """
     found = []
     for place in (MODELS, runs_directory()):
-        whole = {file.parent for file in place.glob("*/history.csv")}
-        folds = {file.parent for file in place.glob("*/fold-*/history.csv")}
+        whole = {file.parent for file in place.glob("[!.]*/history.csv")}
+        folds = {file.parent for file in place.glob("[!.]*/fold-*/history.csv")}
         found += sorted(whole | {path for path in folds if path.parent not in whole})
     return found
 
