@@ -51,7 +51,8 @@ def note(event: str, **facts: object) -> None:
     if os.environ.get("CHEXMODEL_LOG") == "off":
         return
     made = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event}
-    LOGGER.info(json.dumps(made | {"session": session()} | facts, allow_nan=False))
+    who = {} if "session" in facts else {"session": session()}
+    LOGGER.info(json.dumps(made | who | facts, allow_nan=False))
 
 
 def session() -> str:
@@ -130,15 +131,18 @@ def exported(kind: str, make: Callable[[], bytes]) -> Callable[[], bytes]:
 
 
 class Noted:
-    """A predictor whose readings are written here and counted."""
+    """A predictor whose readings are written here and counted; made in the session that asks for them."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
+        # Where Streamlit is asked for it, a click may end the script: not once a film is read.
+        self._session = session()
 
     def predict(self, image: bytes, *, correction: Correction | None = None, frame: int = 0) -> Prediction:
         """Read a film as `Predictor.predict` does, with its errors."""
         started = time.perf_counter()
         facts: dict[str, object] = {
+            "session": self._session,
             "request": secrets.token_hex(4),
             "model": self._predictor.bundle.manifest.weights_sha256[:12],
             "format": _format(image),

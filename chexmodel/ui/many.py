@@ -123,8 +123,9 @@ def _read(predictor: Predictor, left: list[Entry], done: list[Result], results: 
     total = len(left) + len(done)
     bar = st.progress(len(done) / total, text=_progress_words(done, len(left)))
     place = service.Place()
+    keys = {entry.key: _key(predictor, entry) for entry in left}  # now: to ask for the language may interrupt
     for result in service.in_turn(read_films(journal.Noted(predictor), left), place):
-        results[_key(predictor, result.entry)] = result  # before anything that a click may interrupt
+        results[keys[result.entry.key]] = result  # before anything that a click may interrupt
         done.append(result)
         bar.progress(len(done) / total, text=_progress_words(done, total - len(done)))
     journal.note("batch", films=total, **Counter(result.status.replace(" ", "_") for result in done))
