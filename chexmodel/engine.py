@@ -152,9 +152,10 @@ class OnnxEngine:
 
 
 class Trial:
-    """A fast engine on trial: its first films are run by a second one too, which takes over if they differ.
+    """A fast engine on trial: until `films` were the same, a second one runs each too, and takes over if not.
 
-    For a file that was compared on the program's own phantoms, where no X-ray was at hand.
+    Films that are read at the same time as those are compared as well. For a file that was compared on the
+    program's own phantoms, where no X-ray was at hand.
     """
 
     def __init__(self, fast: Engine, sure: Engine, films: int = TRIAL) -> None:
@@ -167,15 +168,14 @@ class Trial:
 
     def run(self, image: torch.Tensor) -> Pass:
         """Run one normalised image, (C, S, S) float32."""
-        with self._lock:
-            trying = self._left > 0
-            self._left -= trying
-        result = self._used.run(image)
-        if not trying:
-            return result
-        sure = self._sure.run(image)
+        used = self._used
+        if self._left <= 0 or used is self._sure:
+            return used.run(image)
+        result, sure = used.run(image), self._sure.run(image)
         if distance(sure, result).tolerable:
+            with self._lock:
+                self._left -= 1
             return result
-        _log.error("%s differs from %s on a film: %s is used", self.name, self._sure.name, self._sure.name)
+        _log.error("%s differs from %s on a film: %s is used", used.name, self._sure.name, self._sure.name)
         self._used = self._sure
         return sure

@@ -5,6 +5,7 @@ import logging
 import shutil
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +177,37 @@ def test_an_engine_on_trial_that_differs_is_left(made: Path, caplog: pytest.LogC
     for _ in range(5):
         trial.run(image)
     assert (trial.name, right.runs) == ("right", 5)
+
+
+def test_films_read_at_once_with_the_first_are_compared_too() -> None:
+    sure = Counting(0)
+    fast, wrong = Counting(0, wait=threading.Barrier(6, timeout=30)), Counting(1)
+    image = torch.zeros(3, 8, 8)
+    trial = Trial(fast, sure)
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(trial.run, [image] * 6))
+    assert (fast.runs, sure.runs) == (6, 6)
+    fast.wait = None
+    trial.run(image)
+    assert (fast.runs, sure.runs) == (7, 6)
+    trial = Trial(wrong, sure)
+    assert [float(trial.run(image).logits[0]) for _ in range(3)] == [0, 0, 0]
+
+
+class Counting:
+    """An engine that gives a number, when as many as a barrier wants are at it."""
+
+    name = "counting"
+
+    def __init__(self, value: float, wait: threading.Barrier | None = None) -> None:
+        self.value, self.wait, self.runs, self.lock = value, wait, 0, threading.Lock()
+
+    def run(self, image: torch.Tensor) -> Pass:
+        if self.wait is not None:
+            self.wait.wait()
+        with self.lock:
+            self.runs += 1
+        return Pass(*(np.full(shape, self.value, "f4") for shape in ((2,), (2, 3, 3), (4, 3, 3))))
 
 
 def test_distances_are_by_size_and_know_nan() -> None:
