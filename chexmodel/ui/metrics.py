@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import WeakSet
 
-from chexmodel.ui import service
-
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
 
@@ -71,6 +69,8 @@ def _serve(address: str) -> tuple[str, str]:
 
 def _registered() -> _Figures:
     from prometheus_client import Counter, Gauge, Histogram
+
+    from chexmodel.ui import service  # here: it writes to the log, which counts here
 
     Gauge("chexmodel_sessions", "Sessions that Streamlit keeps").set_function(lambda: len(_sessions))
     waiting = Gauge("chexmodel_readings_waiting", "Readings in the line before the cores")
