@@ -210,7 +210,8 @@ def read_manifest(path: Path) -> Manifest:
     if manifest.observations != OBSERVATIONS:
         raise BundleError(
             tr(
-                "bundle {path} has other observations than CheXpert's 14: {observations}",
+                "bundle {path} has other observations than CheXpert's 14: {observations}. Use a bundle that "
+                "this program wrote",
                 path=path,
                 observations=manifest.observations,
             )

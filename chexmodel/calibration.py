@@ -7,10 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, model_validator
 from scipy.special import expit
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedGroupKFold
 
 from chexmodel import reasons
 from chexmodel.fitting import Provenance, samples
@@ -87,6 +83,8 @@ def fit_line(
     Returns:
         (slope, intercept).
     """
+    from sklearn.linear_model import LogisticRegression  # here, for reading a film needs none of it
+
     soft = _soft(labels)
     # In units of their spread: the solver's tolerance is absolute.
     centre = float(logits.mean()) if method == "platt" else 0.0
@@ -112,6 +110,8 @@ def fit_curve(labels: NDArray[np.floating], logits: NDArray[np.floating]) -> tup
         labels: (N,) in {0, 1}, both present.
         logits: (N,).
     """
+    from sklearn.isotonic import IsotonicRegression
+
     steps = IsotonicRegression(out_of_bounds="clip").fit(logits, _soft(labels))
     return tuple(zip(steps.X_thresholds_.tolist(), steps.y_thresholds_.tolist(), strict=True))
 
@@ -175,6 +175,9 @@ def held_out_losses(
         Method → mean log-loss, natural logarithm, over all N films; "none" alone where the films of a class
         are of too few patients to hold some of them out. Fewer than `FOLDS` patients are held out one by one.
     """
+    from sklearn.metrics import log_loss
+    from sklearn.model_selection import StratifiedGroupKFold
+
     groups = np.unique(patients, return_inverse=True)[1]
     unfitted = Provenance(observation="", split="", positives=0, negatives=0)
     candidates: list[Literal["none"] | CalibrationMethod] = ["none", *get_args(CalibrationMethod)]

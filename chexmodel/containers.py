@@ -30,6 +30,8 @@ MAX_NESTED: Final = 200 * 2**20
 """Most bytes of archives inside of archives, which are held inflated; deeper ones are not opened."""
 MAX_SECONDS: Final = 4.0
 """Seconds after which no further file of an upload is looked at: an archive can be made to take hours."""
+BYTES_A_SECOND: Final = 100 * 2**20
+"""For so many bytes that came there is a second more: all are hashed, on a busy machine too."""
 _LONGEST_PATH: Final = 1024  # characters; more would fill pages of a report
 _START: Final = 4096  # bytes; enough to tell what a file is
 _HEAD: Final = 2**20  # bytes; nearly every header ends within, and inflating stops there
@@ -99,22 +101,22 @@ def open_uploads(
     Headers are looked at, pictures are not decoded. Of everything that is no film the reason is told; what
     systems and disc writers add is passed over in silence. A table with CheXpert's columns Path and
     Frontal/Lateral gives its films their view. At most `MAX_FILMS` films and `MAX_TOTAL` bytes are taken,
-    what is found in `MAX_SECONDS`, and nothing of an upload above `MAX_UPLOAD`.
+    what is found in `MAX_SECONDS` and what its size adds to them; of an upload above `MAX_UPLOAD` nothing.
 
     Args:
         files: (name or path, bytes) of each; the bytes are held as long as an entry is.
         peek: looks at a DICOM's header; where files are strangers', in another process (`decoding`).
     """
-    if sum(len(data) for _, data in files) > MAX_UPLOAD:
+    if (came := sum(len(data) for _, data in files)) > MAX_UPLOAD:
         large = tr("This upload is more than {most} MB: choose it in parts.", most=MAX_UPLOAD // 2**20)
         return Opened((), (Refusal(_shown(files[0][0]), large),))
     films, refused = list[Entry](), list[Refusal]()
     numbers: dict[str, int] = {}
     views: dict[str, View] = {}
-    total, started = 0, time.monotonic()
+    total, end = 0, time.monotonic() + MAX_SECONDS + came / BYTES_A_SECOND
     for file in _files(files, refused):
         try:
-            if time.monotonic() - started > MAX_SECONDS:
+            if time.monotonic() > end:
                 raise ImageError(tr("Looking through this upload took too long: upload it in parts."))
             check_bytes(file.size)
             # Counted whatever it turns out to be: a table, or a DICOM with a long header, is read whole.

@@ -49,16 +49,20 @@ _ENVIRONMENT: Final = {
 class Decoders:
     """Processes that read films; safe to use from many threads, each of which waits for its turn.
 
-    As many work at once as there are cores, and one more stands ready, so that nobody waits for a process to
-    start after one was lost. They end with this object, with `close`, or with the process that made it.
+    As many read at once as there are cores, as many look at headers, and one more stands ready, so that
+    nobody waits for a process to start after one was lost. They end with this object, with `close`, or with
+    the process that made it.
     """
 
     def __init__(self, workers: int | None = None, *, seconds: float = TIME_LIMIT) -> None:
         self._seconds = seconds
         self._turn = threading.Semaphore(workers or machine.cores())
+        # Looks at headers have turns of their own: they take milliseconds and must not wait for slow films.
+        self._glance = threading.Semaphore(workers or machine.cores())
         self._lock = threading.Lock()
-        self._idle = deque([_Worker()])  # the next one at the right, those that are starting at the left
+        self._idle = deque[_Worker]()  # the next one at the right, those that are starting at the left
         self._busy = set[_Worker]()
+        self._ready_another()
 
     def read(self, source: Source, *, frame: int = 0) -> Film:
         """Read one film, as `images.read` does.
@@ -92,7 +96,7 @@ class Decoders:
             seconds=2 * seconds,  # longer than here: it is for when this process has ended
         )
         try:
-            with self._turn, self._worker() as worker:
+            with self._glance if peek else self._turn, self._worker() as worker:
                 return worker.ask(request, body, seconds)
         except _LostError as lost:
             reason = tr(
@@ -149,10 +153,14 @@ class Decoders:
             with self._lock:
                 while self._idle and self._idle[-1].process.poll() is not None:
                     self._idle.pop().end()  # lost between two files: it costs none
-                worker = self._idle.pop() if self._idle else _Worker()
                 if not self._idle:
-                    self._idle.append(_Worker())
+                    self._ready_another()
+                if not self._idle:
+                    break
+                worker = self._idle.pop()
                 self._busy.add(worker)
+                if not self._idle:
+                    self._ready_another()
             if worker.started():
                 return worker
             with self._lock:
@@ -161,6 +169,11 @@ class Decoders:
         raise ImageError(
             tr("The program that decodes films can't be started: ask who runs this server to see its log.")
         )
+
+    def _ready_another(self) -> None:
+        """Start a worker; where the system has no room for a process, that is told when one is needed."""
+        with suppress(OSError):
+            self._idle.append(_Worker())
 
 
 class _LostError(Exception):
@@ -206,14 +219,14 @@ class _Worker:
         """
         self.idle = False
         self.files += 1
-        with self._within(seconds):
+        with self._within(seconds) as late:
             send(self._to, request, body)
             reply = Reply.model_validate_json(receive(self._from))
             if reply.audit is not None:
                 check_size(reply.audit.width, reply.audit.height)
                 grey = np.empty((reply.audit.height, reply.audit.width), reply.dtype)
                 fill(self._from, grey)
-        self.idle = self.process.poll() is None
+        self.idle = not late.is_set() and self.process.poll() is None  # struck as it replied: it is ending
         if reply.refused:
             raise ImageError(reply.refused)
         if reply.audit is not None:
@@ -231,8 +244,8 @@ class _Worker:
         self._from.close()
 
     @contextmanager
-    def _within(self, seconds: float) -> Iterator[None]:
-        """Kill it after so many seconds, and tell a talk with it that fails as `_LostError`."""
+    def _within(self, seconds: float) -> Iterator[threading.Event]:
+        """Kill it after so many seconds, which sets the event; tell a talk that fails as `_LostError`."""
         late = threading.Event()
 
         def stop() -> None:
@@ -243,7 +256,7 @@ class _Worker:
         timer.daemon = True
         timer.start()
         try:
-            yield
+            yield late
         except (OSError, EOFError, ValidationError) as error:
             raise _LostError(late=late.is_set()) from error
         finally:

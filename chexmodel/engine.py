@@ -1,6 +1,5 @@
 """What computes a film's scores and maps: PyTorch, or ONNX Runtime with the same network in one file."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -25,8 +24,6 @@ LIMIT: Final = 1e-4
 """Largest difference of two engines that is rounding; see `Distance.tolerable`."""
 TRIAL: Final = 3
 """Films on which an engine that was compared on drawn films alone is compared in use."""
-
-_log = logging.getLogger(__name__)
 
 
 class Pass(NamedTuple):
@@ -152,29 +149,32 @@ class OnnxEngine:
 
 
 class Trial:
-    """A fast engine on trial: its first films are run by a second one too, which takes over if they differ.
+    """A fast engine on trial: until `films` were the same, a second one runs each too, and takes over if not.
 
-    For a file that was compared on the program's own phantoms, where no X-ray was at hand.
+    Films that are read at the same time as those are compared as well. For a file that was compared on the
+    program's own phantoms, where no X-ray was at hand.
     """
 
     def __init__(self, fast: Engine, sure: Engine, films: int = TRIAL) -> None:
-        self._used, self._sure, self._left, self._lock = fast, sure, films, Lock()
+        self._fast, self._sure, self._left, self._lock = fast, sure, films, Lock()
+        self._used = fast
 
     @property
     def name(self) -> str:
-        """Of the engine in use."""
-        return self._used.name
+        """Of the engine in use; of the second one, that the first differed."""
+        if self._used is self._sure:
+            return f"{self._sure.name} ({self._fast.name} differed)"
+        return self._fast.name
 
     def run(self, image: torch.Tensor) -> Pass:
         """Run one normalised image, (C, S, S) float32."""
-        trying, result = self._left > 0, self._used.run(image)
-        if not trying:
-            return result
-        sure = self._sure.run(image)
+        used = self._used
+        if self._left <= 0 or used is self._sure:
+            return used.run(image)
+        result, sure = used.run(image), self._sure.run(image)
         if distance(sure, result).tolerable:
-            with self._lock:  # counted when it is known: others that run meanwhile are compared as well
+            with self._lock:
                 self._left -= 1
             return result
-        _log.error("%s differs from %s on a film: %s is used", self.name, self._sure.name, self._sure.name)
         self._used = self._sure
         return sure

@@ -31,9 +31,8 @@ class Kept(Generic[Key, Value]):
     def get(self, key: Key, make: Callable[[], Value]) -> Value:
         """Return the value of a key; made, outside of the lock, where there is none."""
         with self._lock:
-            value = self._values.pop(key, None)
-        if value is None:
-            value = make()
+            found = [self._values.pop(key)] if key in self._values else []
+        value = found[0] if found else make()
         with self._lock:
             self._values[key] = value  # anew: the last one asked for is the last to go
         return value
@@ -45,12 +44,15 @@ class Kept(Generic[Key, Value]):
 
 
 _all: Final[WeakSet[Kept[object, object]]] = WeakSet()
+_listing: Final = Lock()
+"""Held while `_all` changes or is gone through: a set that grows meanwhile would end the sweeping thread."""
 _sweeping: Final = Lock()
 """Held by the one thread that goes through all caches: an idle session asks for nothing."""
 
 
 def _sweep(kept: "Kept[Key, Value]") -> None:
-    _all.add(kept)  # type: ignore[arg-type]
+    with _listing:
+        _all.add(kept)  # type: ignore[arg-type]
     if not _sweeping.locked():
         Thread(target=_sweep_all, name="keeping", daemon=True).start()
 
@@ -60,5 +62,12 @@ def _sweep_all() -> None:
         return
     while True:
         sleep(_EVERY_S)
-        for kept in list(_all):
-            kept.expire()
+        expire_all()
+
+
+def expire_all() -> None:
+    """Drop what is due in all caches."""
+    with _listing:
+        known = list(_all)
+    for kept in known:
+        kept.expire()

@@ -63,9 +63,9 @@ def build(
     """
     # Checked first: create_model would take "hf-hub:…" too and fetch what a stranger's bundle names.
     if not timm.is_model(backbone.split(".")[0]):
-        near = ", ".join(difflib.get_close_matches(backbone, timm.list_models(), n=4)) or "timm.list_models()"
+        near = ", ".join(difflib.get_close_matches(backbone, timm.list_models(), n=4)) or "densenet121"
         raise BundleError(
-            tr("timm has no backbone {backbone!r}; the nearest: {near}", backbone=backbone, near=near)
+            tr("timm has no backbone {name!r}: choose another, such as {near}", name=backbone, near=near)
         )
     try:
         body = timm.create_model(backbone, pretrained=pretrained, num_classes=0, in_chans=channels)

@@ -196,7 +196,7 @@ def _remove(out: Path, tables: Sequence[str]) -> None:
         except (OSError, pa.ArrowException):
             painted = []  # a damaged part must not keep one from starting again
         for name in (name for names in painted for name in names):
-            if ".." not in Path(name).parts:
+            if not Path(name).is_absolute() and ".." not in Path(name).parts:
                 (out / OVERLAYS / name).unlink(missing_ok=True)
         part.unlink()
     for name in tables:

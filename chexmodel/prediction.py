@@ -13,6 +13,7 @@ from chexmodel import explain
 from chexmodel.correction import Correction
 from chexmodel.errors import ChexError
 from chexmodel.explain import EXACT, Method, paint, relative_map, strength
+from chexmodel.film import Film, Grey
 from chexmodel.gate import GateResult
 from chexmodel.geometry import to_film
 from chexmodel.images import InputAudit
@@ -36,7 +37,7 @@ class Prediction:
     audit: what the reader did to the file. gate: what the check of the input says; None without one.
     correction: what the film was turned, mirrored or inverted by on request, before all else.
     warnings: what to know before trusting the reading.
-    film: (H, W) in [0, 1], as it was read: corrected.
+    grey: (H, W) as it was read: corrected. `film` gives it as float32 in [0, 1].
     engine: the library that computed it, and its version. seconds: wall time of "read" (and to the network's
         input), "network" and "check".
     """
@@ -49,7 +50,7 @@ class Prediction:
     heatmaps: NDArray[np.float32]
     not_trained: dict[str, str]
     audit: InputAudit
-    film: NDArray[np.float32]
+    grey: Grey
     warnings: tuple[str, ...]
     _network: Network = field(repr=False)
     _input: torch.Tensor = field(repr=False)
@@ -59,6 +60,17 @@ class Prediction:
     observations: tuple[str, ...] = OBSERVATIONS
     engine: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def film(self) -> NDArray[np.float32]:
+        """The film, (H, W) in [0, 1]; made anew at each access: what is kept of an 8-bit film stays small."""
+        return Film(self.grey, self.audit).pixels
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) of the film, px."""
+        height, width = self.grey.shape
+        return height, width
 
     @property
     def withheld(self) -> bool:
@@ -86,7 +98,7 @@ class Prediction:
             ChexError: unknown or untrained observation, unknown method.
         """
         grid = torch.from_numpy(self.grid(observation, method=method))
-        heat: NDArray[np.float32] = to_film(grid, self.film.shape).numpy()
+        heat: NDArray[np.float32] = to_film(grid, self.shape).numpy()
         return heat
 
     def grid(self, observation: str, *, method: Method = EXACT) -> NDArray[np.float32]:

@@ -158,7 +158,7 @@ class Predictor:
             heatmaps=np.where(self._trained[:, None, None], out.maps, np.float32(np.nan)),
             not_trained=dict(self.bundle.manifest.not_trained),
             audit=film.audit,
-            film=film.pixels,
+            grey=film.grey,
             warnings=(*film.audit.warnings, *self.stale(), *remarks),
             _network=self.bundle.network,
             _input=tensor,

@@ -1,9 +1,10 @@
 """Read a CheXpert table from a file or from memory: checked as a whole, or row by row for an audit."""
 
+import csv
 import gzip
 import re
 import zlib
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,10 @@ from chexmodel.schema import FIRST_ROW, SCHEMA, STUDY, VIEWS, explain, numbers
 MAX_TEXT: Final = 100 * 2**20
 """Bytes of text that a table in memory may unpack to: four times CheXpert's. A small gzip can hide more."""
 
+MAX_CELLS: Final = 40_000_000
+"""Rows times columns of a table in memory: ten times CheXpert's. Rows of nothing are cheap to write."""
+
+_HEADER: Final = 2**16  # bytes within which the first row of a table in memory has to end
 _TEXT: Final = ("Path", "Sex", "Frontal/Lateral", "AP/PA")
 _NUMBERS: Final = ("Age", *OBSERVATIONS)
 _GZIP: Final = b"\x1f\x8b"
@@ -56,7 +61,7 @@ def read_bytes(data: bytes, name: str) -> pd.DataFrame:
         As `read_table`.
 
     Raises:
-        DatasetError: as `read_table`, or more than `MAX_TEXT` bytes of text.
+        DatasetError: as `read_table`, or more than `MAX_TEXT` bytes of text or `MAX_CELLS` cells.
     """
     return _checked(_read_cells(data, name), name)
 
@@ -136,7 +141,9 @@ def _read_cells(source: Path | bytes, name: str) -> pd.DataFrame:
         if isinstance(source, Path):
             text = source
         else:
-            text = BytesIO(_inflated(source, name) if compressed else source)
+            unpacked = _inflated(source, name) if compressed else source
+            _check_cells(unpacked, name)
+            text = BytesIO(unpacked)
             compressed = False
         cells = pd.read_csv(
             text,
@@ -180,6 +187,25 @@ def _read_cells(source: Path | bytes, name: str) -> pd.DataFrame:
     if cells.empty and set(SCHEMA.columns) <= set(cells.columns):
         raise DatasetError(tr("{name} has a header but no rows: copy it again", name=name))
     return cells
+
+
+def _check_cells(text: bytes, name: str) -> None:
+    """Raise `DatasetError` for more than `MAX_CELLS`: each takes 8 bytes at least, be there nothing in it."""
+    rows = csv.reader(StringIO(text[:_HEADER].decode("utf-8", errors="replace"), newline=""))
+    try:
+        columns = len(next(rows, []))
+        ended = len(text) <= _HEADER or next(rows, None) is not None
+    except csv.Error:
+        ended = False
+    if not ended or (text.count(b"\n") + text.count(b"\r")) * columns > MAX_CELLS:
+        raise DatasetError(
+            tr(
+                "{name} has more than {most} million cells, or a header without an end: split it, or "
+                "count it with `python -m chexmodel statistics`",
+                name=name,
+                most=MAX_CELLS // 10**6,
+            )
+        )
 
 
 def _inflated(data: bytes, name: str) -> bytes:

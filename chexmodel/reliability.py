@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from scipy.special import expit, xlogy
-from scipy.stats import binomtest
 
 from chexmodel.binning import adaptive_bins
 from chexmodel.bootstrap import draw_weights, ratio
@@ -132,6 +131,8 @@ def quality(labels: Floats, probs: Floats) -> Quality:
         labels: (N,) in {0, 1}, N ≥ 1.
         probs: (N,) in [0, 1].
     """
+    from scipy.stats import binomtest  # here, for reading a film needs none of it
+
     place = adaptive_bins(probs)
     bins = []
     for number in range(place.max() + 1):

@@ -51,7 +51,7 @@ def _spaced(cells: list[list[Flowable]]) -> list[list[Flowable]]:
 
 
 def _film_caption(report: Report) -> str:
-    height, width = report.prediction.film.shape
+    height, width = report.prediction.shape
     shown = tr("Film as read, {width} × {height} px", width=width, height=height)
     if max(width, height) <= _SIDE:
         return f"{shown}."

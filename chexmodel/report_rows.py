@@ -165,8 +165,8 @@ def rows(prediction: Prediction, bundle: Bundle, word: Word) -> tuple[Row, ...]:
                 default=told(point.reason) if point.rule == "default" else None,
                 calibration=bundle.calibrations[k].method,
                 uncalibrated=_uncalibrated(bundle.calibrations[k]),
-                peak=peak(prediction.heatmaps[k], prediction.film.shape),
-                place=position(prediction.heatmaps[k], prediction.film.shape),
+                peak=peak(prediction.heatmaps[k], prediction.shape),
+                place=position(prediction.heatmaps[k], prediction.shape),
                 not_trained=reason,
                 verdict=word.of(observation),
             )

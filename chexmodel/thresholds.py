@@ -7,7 +7,6 @@ from typing import Annotated, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
-from sklearn.metrics import roc_auc_score
 
 from chexmodel import reasons
 from chexmodel.bootstrap import Confusion, Counted, Numbers, Ranked, confusion, count, draw_weights, ratio
@@ -190,6 +189,8 @@ def _best(ranked: Ranked, counted: Counted, *, rule: Rule, sensitivity: float) -
 
 
 def _no_skill(sample: Sample, split: str) -> str | None:
+    from sklearn.metrics import roc_auc_score  # here, for reading a film needs none of it
+
     auroc = roc_auc_score(sample.labels, sample.scores)
     if auroc > 0.5:
         return None

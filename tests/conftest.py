@@ -14,6 +14,7 @@ import pytest
 import timm
 import torch
 from browsing import CHROMIUM, started
+from hypothesis import settings
 from packs import packed
 from PIL import Image
 from stopped_runs import DROPPING, config
@@ -23,6 +24,10 @@ from chexmodel import phantom
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.table import image_paths, read_table
 from train.fit import fit
+
+# A busy machine is no failure.
+settings.register_profile("here", deadline=None)
+settings.load_profile("here")
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

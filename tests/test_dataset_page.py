@@ -60,6 +60,12 @@ def test_what_a_table_quotes_fetches_nothing() -> None:
     shown = " ".join(error.value for error in uploaded("![y](z).csv", table).error)
     assert shown
     assert "](" not in shown
+    header = ",".join(["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *OBSERVATIONS])
+    age = '"a\n\n![x][y]\r\n\r\n[y]: http://a.example/p.png\n\n"'  # the address on a line of its own
+    table = f"{header}\npatient1/study1/a.jpg,Male,{age},Frontal,AP{',1' * len(OBSERVATIONS)}\n".encode()
+    shown = " ".join(error.value for error in uploaded("mine.csv", table).error)
+    assert "[y]: http" in shown
+    assert not {"\n", "\r"} & set(shown)
 
 
 def own_table(directory: Path) -> Path:

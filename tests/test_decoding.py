@@ -187,6 +187,19 @@ def test_a_film_within_the_limits_that_takes_too_much_memory_is_a_sentence(decod
     assert_same(decoders.read(PNG), images.read(PNG))
 
 
+@pytest.mark.parametrize(
+    ("name", "frame"), [("JPEGLosslessProcess14_1", b"\xff\xc3"), ("JPEGLSLossless", b"\xff\xf7")]
+)
+def test_a_decoder_that_aborts_costs_its_file_alone(
+    decoders: Decoders, name: str, frame: bytes, tmp_path: Path
+) -> None:
+    damaged = bytearray(transcoded(dicom(RAMP[:40, :40]), getattr(gdcm.TransferSyntax, name), tmp_path))
+    damaged[damaged.rindex(frame) + 4] = 200  # bits per sample: GDCM ends its process over it
+    with pytest.raises(ImageError, match="ended the program"):
+        decoders.read(bytes(damaged))
+    assert_same(decoders.read(PNG), images.read(PNG))
+
+
 def test_an_idle_worker_that_is_lost_costs_no_file() -> None:
     with Decoders(1) as decoders:
         decoders.read(PNG)
@@ -242,6 +255,63 @@ def test_a_worker_that_can_not_start_is_a_sentence(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(decoding, "_COMMAND", (sys.executable, "-c", "raise SystemExit(3)"))
     with Decoders(1) as decoders, pytest.raises(ImageError, match="can't be started"):
         decoders.read(PNG)
+
+
+def test_no_room_for_a_process_is_a_sentence_and_leaves_none_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    popen = subprocess.Popen
+
+    def refused(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with Decoders(1) as decoders:
+        decoders.read(PNG)
+        monkeypatch.setattr(subprocess, "Popen", refused)
+        started = decoders.pids
+        for worker in started[:-1]:
+            kill(worker)
+        for _ in range(2):  # with the last one, and no spare one beside it
+            assert_same(decoders.read(PNG), images.read(PNG))
+        kill(started[-1])
+        with pytest.raises(ImageError, match="can't be started"):
+            decoders.read(PNG)
+        assert not any(map(alive, started))
+        monkeypatch.setattr(subprocess, "Popen", popen)
+        assert_same(decoders.read(PNG), images.read(PNG))
+
+
+def test_a_worker_that_is_struck_as_it_replies_gets_no_other_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal is on its way: the process may seem to run for a moment."""
+    with Decoders(1) as decoders:
+        decoders.read(PNG)
+        worker, fill, kill = decoders.pids[-1], decoding.fill, subprocess.Popen.kill
+
+        def filled(stream: object, body: object) -> object:
+            done = fill(stream, body)
+            time.sleep(1.5)
+            return done
+
+        monkeypatch.setattr(decoding, "fill", filled)
+        main = threading.current_thread()
+        monkeypatch.setattr(
+            subprocess.Popen, "kill", lambda one: kill(one) if threading.current_thread() is main else None
+        )
+        decoders._seconds = 1
+        assert_same(decoders.read(PNG), images.read(PNG))
+        monkeypatch.undo()
+        assert worker not in decoders.pids
+
+
+def test_looks_at_headers_do_not_wait_for_slow_films() -> None:
+    with Decoders(1) as decoders, ThreadPoolExecutor(1) as thread:
+        decoders.peek(dicom())
+        worker = decoders.pids[-1]
+        os.kill(worker, signal.SIGSTOP)
+        slow = thread.submit(decoders.read, PNG)
+        eventually(lambda: decoders.pids[0] == worker)
+        assert decoders.peek(dicom()).picture
+        assert not slow.done()
+        os.kill(worker, signal.SIGCONT)
+        assert_same(slow.result(PATIENCE), images.read(PNG))
 
 
 def test_workers_end_with_the_process_that_made_them() -> None:

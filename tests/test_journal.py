@@ -12,6 +12,9 @@ from analysing import press, upload
 from apps import ran
 from dicom_files import RAMP, dicom
 from PIL import Image
+from streamlit.runtime.scriptrunner_utils.exceptions import RerunException
+from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
+from streamlit.runtime.state.safe_session_state import SafeSessionState
 from streamlit.testing.v1 import AppTest
 from test_private import SECRETS, SOURCES
 
@@ -127,6 +130,33 @@ def test_a_model_that_can_not_be_opened_is_written(tiny: Path, events) -> None:
     assert (event["outcome"], event["exception"]) == ("refused", "BundleError")
 
 
+def test_a_click_while_films_are_read_loses_none_of_them(
+    tiny: Path, events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Streamlit ends a script wherever it is asked for the session; what is read by then is to be kept."""
+    predict, asked = Predictor.predict, SafeSessionState.__getitem__
+    reading, clicks = list[object](), list[object]()
+
+    def read(self: Predictor, image: bytes, **how: object) -> object:
+        reading.append(image)
+        return predict(self, image, **how)
+
+    def ask(self: SafeSessionState, key: str) -> object:
+        if len(reading) == 2 and not clicks:  # the second film is in work, or has just been read
+            clicks.append(key)
+            raise RerunException(RerunData())
+        return asked(self, key)
+
+    at = opened(tiny)
+    monkeypatch.setattr(Predictor, "predict", read)
+    upload(at, *((f"{k}.png", phantom.png(seed=k, size=64)) for k in range(3)))
+    monkeypatch.setattr(SafeSessionState, "__getitem__", ask)
+    press(at, "Read all")
+    assert len(clicks) == 1
+    assert len(reading) == 3  # none of them twice
+    assert len(events("reading")) == 3
+
+
 def test_it_can_be_silenced(tiny: Path, events, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHEXMODEL_LOG", "off")
     upload(opened(tiny), ("film.png", phantom.png()))
@@ -181,6 +211,7 @@ def test_metrics_are_served_where_they_are_asked_for() -> None:
     assert 'chexmodel_seconds_bucket{le="0.2",stage="total"} 0.0' in lines
     assert "chexmodel_sessions 1.0" in lines
     assert "chexmodel_readings_in_progress 1.0" in lines
+    assert "chexmodel_readings_waiting 0.0" in lines
     assert any(line.startswith("process_resident_memory_bytes ") for line in lines)
 
 

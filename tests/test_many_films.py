@@ -412,6 +412,23 @@ def test_a_damaged_part_is_named(
     assert read(drawn, "--restart") == 0
 
 
+@pytest.mark.parametrize("name", ["absolute", "../mine.png"])
+def test_starting_again_removes_nothing_outside_of_the_overlays(
+    read: Any, drawn: Path, tmp_path: Path, name: str
+) -> None:
+    """A part may be anybody's, where folders are shared."""
+    mine = tmp_path / "out" / "mine.png"
+    read(drawn, "--overlays", "Edema")
+    mine.write_bytes(b"1")
+    (part,) = (tmp_path / "out" / "parts").iterdir()
+    rows = pq.read_table(part)
+    named = pa.array([[str(mine) if name == "absolute" else name]] * len(rows), pa.list_(pa.string()))
+    column = rows.schema.get_field_index("overlays")
+    pq.write_table(rows.set_column(column, rows.schema.field(column), named), part)
+    assert read(drawn, "--restart") == 0
+    assert mine.exists()
+
+
 def test_a_table_of_somebody_else_is_left_alone(
     read: Any, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -102,7 +102,7 @@ def test_checking_a_backbone_leaves_no_trace() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("densenet_121", "densenet121"), ("resnet5", "resnet50"), ("", "list_models")]
+    ("name", "near"), [("densenet_121", "densenet121"), ("resnet5", "resnet50"), ("", "densenet121")]
 )
 def test_an_unknown_backbone_suggests_others(name: str, near: str) -> None:
     with pytest.raises(BundleError, match=near):

@@ -10,7 +10,10 @@ from pseudo import Pseudo, plain, wide
 from streamlit.testing.v1 import AppTest
 from test_pseudo_language import opened, words
 
-from chexmodel import language, phantom
+from chexmodel import dicom_header, images, language, phantom
+from chexmodel.decoding import Decoders
+from chexmodel.dicom_header import Peek
+from chexmodel.film import Film
 from chexmodel.ui.components import MODELS
 
 DATA = words("PNG DICOM PDF JSON CSV GB film png Grad CAM LayerCAM HiResCAM EigenCAM MONOCHROME")
@@ -21,6 +24,12 @@ DATA = words("PNG DICOM PDF JSON CSV GB film png Grad CAM LayerCAM HiResCAM Eige
 def wide_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     catalogue = Pseudo()
     monkeypatch.setattr(language, "_catalogue", lambda _: catalogue)
+    # The workers are other processes, which know the real languages alone.
+    monkeypatch.setattr(Decoders, "_asked", here)
+
+
+def here(_: Decoders, source: bytes, *, frame: int = 0, peek: bool = False) -> Film | Peek:
+    return dicom_header.peek(source) if peek else images.read(source, frame=frame)
 
 
 def left(at: AppTest) -> dict[str, str]:

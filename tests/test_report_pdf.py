@@ -182,7 +182,7 @@ def test_a_small_score_and_its_threshold_are_told_apart(predictor: Predictor, fi
 
 def test_a_tall_film_fits(predictor: Predictor) -> None:
     strip = replace(predictor.predict(phantom.png(size=96)))
-    tall = replace(strip, film=strip.film[:, :40])
+    tall = replace(strip, grey=strip.grey[:, :40])
     reader, _ = read(pdf(reported(predictor, b"", prediction=tall)))
     assert reader.pages[0].images[0].image.size == (40, 96)
 

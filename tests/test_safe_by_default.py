@@ -151,9 +151,11 @@ def test_torchvision_goes_with_the_oldest_torch() -> None:
 
 
 def test_every_requirement_is_bounded() -> None:
-    for name in ("requirements.txt", "requirements-service.txt", "requirements-dev.txt"):
-        for line in (ROOT / name).read_text().splitlines():
+    files = sorted(ROOT.glob("requirements*.txt"))
+    assert len(files) == 4
+    for file in files:
+        for line in file.read_text().splitlines():
             text = re.sub(r"#.*", "", line).strip()
             if text and not text.startswith("-r"):
                 operators = {part.operator for part in Requirement(text).specifier}
-                assert {">=", "<"} <= operators, f"{name}: {text}"
+                assert {">=", "<"} <= operators, f"{file.name}: {text}"

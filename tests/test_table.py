@@ -10,6 +10,7 @@ from chexpert_rows import HEADER, film, real_table, row, write
 
 from chexmodel.errors import DatasetError
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.reading import read_bytes
 from chexmodel.table import read_table, select_views
 
 
@@ -147,3 +148,20 @@ def test_the_real_table() -> None:
     table = read_table(real_table())
     assert len(table) == 223_414
     assert table["patient"].nunique() == 64_540
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(b"\n" * (50 * 2**20), id="rows of nothing"),
+        pytest.param(b"\r" * (50 * 2**20), id="of another system"),
+        pytest.param(b"," * (50 * 2**20), id="a header without an end"),
+        pytest.param(b'"a\n' + b"," * (50 * 2**20), id="a quote without an end"),
+        pytest.param(b"," * 30_000 + b"\n" * 3_000, id="wide"),
+    ],
+)
+def test_a_table_of_more_cells_than_fit_into_memory_is_refused(text: bytes) -> None:
+    """As pandas holds them, each takes 8 bytes, which in the file were a comma at most."""
+    names = ",".join(HEADER).encode() + b"\n"
+    with pytest.raises(DatasetError, match=r"million cells.*split it"):
+        read_bytes(gzip.compress(names + text if text[:1] in b"\r\n" else text, 1), "train.csv")

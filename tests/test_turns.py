@@ -1,5 +1,6 @@
 """A few at once, the others in line; and what is kept only for a while."""
 
+import sys
 import threading
 import time
 
@@ -120,9 +121,38 @@ def test_what_is_due_goes_without_being_asked_for(monkeypatch: pytest.MonkeyPatc
     kept.get("a", _Held)
     time.sleep(0.06)
     assert _Held.alive == 1  # nobody asked, nothing is dropped yet
-    for known in list(keeping._all):
-        known.expire()
+    keeping.expire_all()
     assert _Held.alive == 0
+
+
+def test_caches_that_are_made_meanwhile_do_not_stop_the_sweeping() -> None:
+    held, done = [Kept[int, int](1, seconds=60) for _ in range(2000)], threading.Event()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            held.append(Kept(1, seconds=60))
+            held.pop(0)
+
+    often = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    others = [threading.Thread(target=come_and_go) for _ in range(2)]
+    try:
+        for thread in others:
+            thread.start()
+        for _ in range(50):
+            keeping.expire_all()  # raised within some of these before
+    finally:
+        done.set()
+        sys.setswitchinterval(often)
+        for thread in others:
+            thread.join(10)
+
+
+def test_nothing_is_a_value_like_any_other() -> None:
+    kept, made = Kept[str, None](2, seconds=60), list[int]()
+    for _ in range(3):
+        assert kept.get("a", lambda: made.append(1)) is None
+    assert made == [1]
 
 
 def test_a_failure_is_not_kept() -> None:

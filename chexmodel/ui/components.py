@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -184,7 +185,8 @@ def guard() -> Iterator[None]:
 
 def unlinked(text: str) -> str:
     """A sentence that may quote a file: Markdown in it links to nothing and fetches no picture."""
-    return text.replace("](", "] (")
+    # On one line: a link's address may also be told apart from it, on a line of its own.
+    return re.sub(r"[\r\n]+", " ", text).replace("](", "] (")
 
 
 def image_format() -> None:

@@ -51,9 +51,8 @@ def note(event: str, **facts: object) -> None:
     if os.environ.get("CHEXMODEL_LOG") == "off":
         return
     made = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event}
-    if "session" not in facts:
-        made["session"] = session()
-    LOGGER.info(json.dumps(made | facts, allow_nan=False))
+    who = {} if "session" in facts else {"session": session()}
+    LOGGER.info(json.dumps(made | who | facts, allow_nan=False))
 
 
 def session() -> str:
@@ -132,12 +131,12 @@ def exported(kind: str, make: Callable[[], bytes]) -> Callable[[], bytes]:
 
 
 class Noted:
-    """A predictor whose readings are written here and counted."""
+    """A predictor whose readings are written here and counted; made in the session that asks for them."""
 
     def __init__(self, predictor: Predictor) -> None:
-        # The session's number is asked for now: to ask for it is where a click interrupts the script, and a
-        # film that has been read by then would be lost.
-        self._predictor, self._session = predictor, session()
+        self._predictor = predictor
+        # Where Streamlit is asked for it, a click may end the script: not once a film is read.
+        self._session = session()
 
     def predict(self, image: bytes, *, correction: Correction | None = None, frame: int = 0) -> Prediction:
         """Read a film as `Predictor.predict` does, with its errors."""
@@ -188,7 +187,7 @@ def _format(image: bytes) -> str:
 
 def _megapixels(prediction: Prediction) -> float:
     """The film's millions of pixels, up to the next power of two: exact sizes might tell a machine."""
-    return float(2.0 ** math.ceil(math.log2(prediction.film.size / 1e6)))
+    return float(2.0 ** math.ceil(math.log2(prediction.grey.size / 1e6)))
 
 
 def _retold(record: logging.LogRecord) -> bool:

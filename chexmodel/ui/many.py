@@ -123,7 +123,7 @@ def _read(predictor: Predictor, left: list[Entry], done: list[Result], results: 
     total = len(left) + len(done)
     bar = st.progress(len(done) / total, text=_progress_words(done, len(left)))
     place = service.Place()
-    keys = {entry.key: _key(predictor, entry) for entry in left}
+    keys = {entry.key: _key(predictor, entry) for entry in left}  # now: to ask for the language may interrupt
     for result in service.in_turn(read_films(journal.Noted(predictor), left), place):
         results[keys[result.entry.key]] = result  # before anything that a click may interrupt
         done.append(result)

@@ -70,11 +70,15 @@ def _serve(address: str) -> tuple[str, str]:
 def _registered() -> _Figures:
     from prometheus_client import Counter, Gauge, Histogram
 
+    from chexmodel.ui import service  # here: it writes to the log, which counts here
+
     Gauge("chexmodel_sessions", "Sessions that Streamlit keeps").set_function(lambda: len(_sessions))
+    waiting = Gauge("chexmodel_readings_waiting", "Readings in the line before the cores")
+    waiting.set_function(lambda: service.turns().waiting)
     return _Figures(
         Counter("chexmodel_readings", "Films by what became of them", ("outcome", "engine")),
         Histogram("chexmodel_seconds", "Time of a reading by stage", ("stage",), buckets=_BUCKETS),
-        Gauge("chexmodel_readings_in_progress", "Films being read or waiting to be"),
+        Gauge("chexmodel_readings_in_progress", "Films being read, or whose turn has come"),
     )
 
 

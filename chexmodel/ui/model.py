@@ -115,7 +115,7 @@ def _facts(bundle: Bundle) -> None:
 
 def _engine(predictor: Predictor) -> None:
     note = predictor.engine_note
-    st.caption(tr("Computed by {engine}.", engine=predictor.engine) + f" {note}" * bool(note))
+    st.caption(tr("Computed by `{engine}`.", engine=predictor.engine) + f" {note}" * bool(note))
 
 
 def _not_trained(bundle: Bundle) -> None:

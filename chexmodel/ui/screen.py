@@ -162,7 +162,7 @@ def _pane(
     if not shown:
         return Pane(title, prediction.film)
     drawn = maps(predictor, prediction, chosen, method)
-    where = {name: position(grid, prediction.film.shape) for name, grid in drawn.items()}
+    where = {name: position(grid, prediction.shape) for name, grid in drawn.items()}
     with guard():
         rows = findings(prediction, predictor.bundle, method=method, where=where)
         scale = strength(prediction.heatmaps) if method == EXACT else 1.0

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Final, TypeVar
@@ -30,7 +31,7 @@ Step = TypeVar("Step")
 _making: Final = Lock()
 
 
-@st.cache_resource(show_spinner=False)
+@cache
 def _desk() -> tuple[Turns, machine.Share]:
     share = machine.share(machine.cores())
     torch.set_num_threads(share.threads)
@@ -107,7 +108,7 @@ class Place:
     """Says on the page how many readings go before; for `Turns.turn`. Gone when the turn comes."""
 
     def __init__(self) -> None:
-        self._place, self._told = st.empty(), -1
+        self._place = st.empty()
 
     def __call__(self, before: int) -> None:
         """Say it; drawing ends the wait of who has left the page."""
@@ -120,13 +121,15 @@ class Place:
 
 
 def in_turn(work: Iterator[Step], place: Place) -> Iterator[Step]:
-    """Take each step of some work when its turn comes, so that one with many films lets others between."""
+    """Take each step of some work when its turn comes, so that one with many films lets others between.
+
+    A step is not interrupted: Streamlit does so where it is asked for the session, hence for its language.
+    """
+    language = current()
     while True:
         with turns().turn(place):
             place.clear()
-            # To look up the session's language is where a click interrupts the script: in the middle of a
-            # film, which would be read in vain.
-            with using(current()):
+            with using(language):
                 step = next(work, None)
         if step is None:
             return

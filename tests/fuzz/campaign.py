@@ -54,6 +54,8 @@ def judged(
     make: Callable[[int], Made],
     read: Callable[[Made], None],
     memory: Callable[[], "Memory"],
+    *,
+    clock: Callable[[], float] = time.process_time,
 ) -> Tally:
     """Read files one after another.
 
@@ -63,12 +65,14 @@ def judged(
         make: makes the file of a number.
         read: reads one, and asserts that what it got is right; may raise `ChexError`.
         memory: starts to watch the memory of the process that reads.
+        clock: that of this process's work, which other programs don't change; where another process reads,
+            the wall clock.
     """
     tally = Tally(kind)
     for number in numbers:
         made = make(number)
         tally.files += 1
-        watch, started = memory(), time.monotonic()
+        watch, started = memory(), clock()
         try:
             read(made)
             tally.read += 1
@@ -77,7 +81,7 @@ def judged(
             _hold_to_account(tally, number, str(error))
         except Exception as error:
             tally.bad[number] = f"{type(error).__name__}: {error}"[:300]
-        seconds, grown = time.monotonic() - started, watch.grown()
+        seconds, grown = clock() - started, watch.grown()
         tally.longest, tally.peak = max(tally.longest, seconds), max(tally.peak, grown)
         if seconds > LONGEST + 1 or grown > MOST:  # a second for the killing
             tally.bad[number] = f"{seconds:.1f} s, {grown / 1e6:.0f} MB"

@@ -4,6 +4,7 @@ A thousand run always; `pytest tests/fuzz -m fuzz -s` runs all, and prints what 
 fixed: a number is the same file in every run.
 """
 
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -57,7 +58,7 @@ def tallies(
     watch = partial(of_worker, decoders)
     for kind in ("PNG", "JPEG", "TIFF", "DICOM"):
         numbers = [n for n in range(counts["pictures"]) if seeds[n % len(seeds)].kind == kind]
-        yield judged(kind, numbers, partial(picture, seeds), read, watch)
+        yield judged(kind, numbers, partial(picture, seeds), read, watch, clock=time.monotonic)
     damage = partial(damaged_bundles.damaged, whole, place)
     yield judged("bundles", range(counts["bundles"]), damage, damaged_bundles.read, Memory)
     yield judged("CSVs", range(counts["tables"]), damaged_tables.damaged, damaged_tables.read, Memory)

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from browsing import CHROMIUM, started  # noqa: E402
+from held_memory import megabytes, with_children  # noqa: E402
 from playwright.async_api import Browser, Page, async_playwright  # noqa: E402
 
 from chexmodel import Predictor, phantom  # noqa: E402
@@ -64,7 +65,7 @@ async def session(
     mine: list[bytes],
     wanted: list[list[float]],
     course: Course,
-    server: list[int],
+    server: int,
 ) -> None:
     """Be one visitor."""
     context = await browser.new_context(viewport={"width": 1000, "height": 700}, locale="en-US")
@@ -79,7 +80,7 @@ async def session(
             await page.goto(url)
         done = len(course.film)
         if done in (20, 100, 200, 300, 400, 500) and done not in course.megabytes:
-            course.megabytes[done] = memory(server)
+            course.megabytes[done] = megabytes(server)
     await context.close()
 
 
@@ -102,37 +103,11 @@ async def _one(page: Page, name: str, film: bytes, wanted: list[float], course: 
     if len(shown) != len(wanted) or max(abs(a - b) for a, b in zip(shown, wanted, strict=True)) > WRONG:
         course.wrong.append(f"{name}: the page shows {shown}, the predictor gave {wanted}")
     await page.get_by_role("button", name="Open other films").click()
-    await page.locator('[data-testid="stFileUploaderDeleteBtn"] button').first.click()
+    await page.get_by_role("button", name=f"Remove {name}").first.click()
     await page.get_by_text("Nothing to read yet").wait_for()
 
 
-def memory(server: list[int]) -> float:
-    """Megabytes that the server and its workers hold, shared pages counted once."""
-    total = 0
-    for pid in _with_children(server):
-        try:
-            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-        except OSError:  # a worker that has just ended
-            continue
-        total += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
-    return total / 1024
-
-
-def _with_children(pids: list[int]) -> list[int]:
-    found = []
-    for pid in pids:
-        children = [
-            int(child)
-            for listed in Path(f"/proc/{pid}/task").glob("*/children")
-            for child in listed.read_text(encoding="ascii").split()
-        ]
-        found += [pid, *_with_children(children)]
-    return found
-
-
-async def run(
-    url: str, given: list[bytes], wanted: list[list[float]], sessions: int, server: list[int]
-) -> Course:
+async def run(url: str, given: list[bytes], wanted: list[list[float]], sessions: int, server: int) -> Course:
     """Let all visitors in at once."""
     course = Course()
     async with async_playwright() as driver:
@@ -161,7 +136,7 @@ def main() -> int:
         print(f"{len(given)} films, read alone by {predictor.engine} first …", flush=True)
         wanted = [expected(predictor, film) for film in given]
         with started(Path(place) / "runs", CHEXMODEL_CACHE=str(cache), CHEXMODEL_ENGINE="auto") as url:
-            server = _with_children([os.getpid()])[1:2]
+            server = with_children(os.getpid())[1]
             begun = time.perf_counter()
             course = asyncio.run(run(url, given, wanted, options.sessions, server))
             seconds = time.perf_counter() - begun
