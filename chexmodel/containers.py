@@ -101,7 +101,8 @@ def open_uploads(
     Headers are looked at, pictures are not decoded. Of everything that is no film the reason is told; what
     systems and disc writers add is passed over in silence. A table with CheXpert's columns Path and
     Frontal/Lateral gives its films their view. At most `MAX_FILMS` films and `MAX_TOTAL` bytes are taken,
-    what is found in `MAX_SECONDS` and what its size adds to them, and nothing of an upload above `MAX_UPLOAD`.
+    what is found in `MAX_SECONDS` and what its size adds to them, and nothing of an upload above
+    `MAX_UPLOAD`.
 
     Args:
         files: (name or path, bytes) of each; the bytes are held as long as an entry is.
