@@ -11,6 +11,7 @@ from chexmodel.film import Pixels, white_of
 from chexmodel.language import tr
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as JPEG and Pillow have it
+_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")  # PS3.3 C.11.2.1.3
 
 
 class Toned(NamedTuple):
@@ -104,7 +105,9 @@ def _window(values: Pixels, header: Dataset) -> tuple[Pixels, str | None, list[s
     if header.get("WindowCenter") is None or header.get("WindowWidth") is None:
         return values, None, []
     centre, width = _first(header, "WindowCenter", 0.0), _first(header, "WindowWidth", 0.0)
-    function = str(header.get("VOILUTFunction") or "LINEAR").upper()
+    stated = str(header.get("VOILUTFunction") or "").upper()
+    # Any other text might be a name, or a link: it is not quoted, and counts as not stated.
+    function = stated if stated in _FUNCTIONS else "LINEAR"
     if width < 1 if function == "LINEAR" else width <= 0:
         ignored = tr("the header's window of width {width:g} is invalid and was ignored", width=width)
         return values, None, [ignored]

@@ -78,6 +78,14 @@ def test_rescale_window_and_inversion_agree_with_pydicom() -> None:
         assert "inverted MONOCHROME1" in inverted.audit.actions
 
 
+def test_a_window_function_that_is_none_is_not_quoted() -> None:
+    window = {"WindowCenter": 900, "WindowWidth": 1500}
+    plain = read(dicom(**window))
+    odd = read(dicom(**window, VOILUTFunction="![Jane Doe](http://a.example/p.png)"))
+    assert odd.audit == plain.audit
+    np.testing.assert_array_equal(odd.pixels, plain.pixels)
+
+
 def test_signed_values_are_read_as_signed() -> None:
     film = read(dicom(RAMP.astype(np.int16) - 2048, WindowCenter=0, WindowWidth=4096))
     np.testing.assert_allclose(film.pixels, RAMP / 4095, atol=1e-6)

@@ -114,7 +114,8 @@ def _facts(bundle: Bundle) -> None:
 
 
 def _engine(predictor: Predictor) -> None:
-    note = predictor.engine_note
+    # Where the server keeps its models is no matter of a visitor's.
+    note = predictor.engine_note.replace(f"{predictor.bundle.path.parent}/", "")
     st.caption(tr("Computed by `{engine}`.", engine=predictor.engine) + f" {note}" * bool(note))
 
 
