@@ -37,9 +37,12 @@ def all_cores():
     torch.set_num_threads(1)
 
 
+@pytest.mark.parametrize("threads", sorted({1, CORES}))
 @pytest.mark.parametrize("backbone", ["densenet121", "tf_efficientnet_lite0"])
-def test_a_reading_with_14_maps(backbone: str) -> None:
+def test_a_reading_with_14_maps(backbone: str, threads: int) -> None:
+    """With one thread, as a server of two cores reads, and with all."""
     torch.manual_seed(0)
+    torch.set_num_threads(threads)
     net = network.build(backbone).eval().requires_grad_(False)
     loaded = bundle.load(DEMO)
     preprocessing = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -51,14 +54,14 @@ def test_a_reading_with_14_maps(backbone: str) -> None:
         loaded.thresholds,
     )
     model = onnx_file.to_onnx(made)
-    engine = OnnxEngine.of(model, threads=CORES)
+    engine = OnnxEngine.of(model, threads=threads)
     image = torch.rand(3, 224, 224)
     batch = image.unsqueeze(0)
     mine, passed = measured(lambda: engine.run(image), rounds=20)
     assert passed.maps.shape == (14, 7, 7)
     with torch.inference_mode():
         bare, _ = measured(lambda: net(batch), rounds=20)
-    print(f"\n{backbone}, {CORES} threads, logits and 14 maps by ONNX Runtime")
+    print(f"\n{backbone}, threads: {threads}; logits and 14 maps by ONNX Runtime")
     report("  against the bare forward", mine, "eager PyTorch, same backbone", bare)
     if backbone == "densenet121":
         xrv = pytest.importorskip("torchxrayvision", reason="torchxrayvision is not installed")
