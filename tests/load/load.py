@@ -30,6 +30,8 @@ from chexmodel.onnx_file import CACHE, cache_directory, make, phantoms, write  #
 
 DEMO = ROOT / "assets" / "models" / "demo"
 PATIENCE_MS = 180_000
+MARKS = (20, 100, 200, 300, 400, 500)
+"""Uploads after which the server's memory is looked at."""
 WRONG = 0.02  # per cent: the page rounds widths to a hundredth, ONNX Runtime to some 1e-5
 SCORES = "bars => bars.map(bar => parseFloat(bar.style.width)).sort((a, b) => a - b)"
 
@@ -78,9 +80,10 @@ async def session(
         except Exception as error:
             course.wrong.append(f"film {k}: {type(error).__name__}: {str(error)[:300]}")
             await page.goto(url)
-        done = len(course.film)
-        if done in (20, 100, 200, 300, 400, 500) and done not in course.megabytes:
-            course.megabytes[done] = megabytes(server)
+        for mark in MARKS:
+            if len(course.film) >= mark and mark not in course.megabytes:
+                course.megabytes[mark] = megabytes(server)
+                print(f"{mark} uploads: {course.megabytes[mark]:.0f} MB", flush=True)
     await context.close()
 
 
