@@ -2,12 +2,14 @@
 
 import csv
 import io
-from pathlib import PurePosixPath
 from typing import Final
 
 from chexmodel.errors import ImageError
 from chexmodel.film import View
 from chexmodel.language import tr
+
+MAX_ROWS: Final = 300_000
+"""Most rows of a table beside films; CheXpert's has 223,414. A small archive can hold millions."""
 
 _VIEWS: Final[dict[str, View]] = {"AP": "AP", "PA": "PA"}
 
@@ -16,7 +18,7 @@ def views_in(table: bytes) -> dict[str, View]:
     """Read the views that a table states: `place` of a film → view; films of no stated view are left out.
 
     Raises:
-        ImageError: it has not the columns Path and Frontal/Lateral, or is no CSV.
+        ImageError: it has not the columns Path and Frontal/Lateral, more than `MAX_ROWS`, or is no CSV.
     """
     rows = csv.DictReader(io.StringIO(table.decode("utf-8-sig", errors="replace")))
     views = dict[str, View]()
@@ -25,7 +27,14 @@ def views_in(table: bytes) -> dict[str, View]:
             raise ImageError(
                 tr("This table has no columns Path and Frontal/Lateral: it says nothing of films.")
             )
-        for row in rows:
+        for number, row in enumerate(rows):
+            if number == MAX_ROWS:
+                raise ImageError(
+                    tr(
+                        "This table has more than {most:,} rows: give one of these films alone.",
+                        most=MAX_ROWS,
+                    )
+                )
             stated = "LATERAL" if row["Frontal/Lateral"] == "Lateral" else _VIEWS.get(row.get("AP/PA") or "")
             if stated is not None:
                 views[place(row["Path"] or "")] = stated
@@ -36,4 +45,4 @@ def views_in(table: bytes) -> dict[str, View]:
 
 def place(path: str) -> str:
     """Return the end of a path by which a film is found wherever its folder lies: patient, study and file."""
-    return "/".join(PurePosixPath(path).parts[-3:])
+    return "/".join([part for part in path.split("/") if part not in ("", ".")][-3:])

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.uid import EncapsulatedPDFStorage, generate_uid
 
-from chexmodel import archives, containers, film, phantom
+from chexmodel import archives, containers, film, phantom, view_tables
 from chexmodel.containers import Entry, Opened, frontal, open_uploads
 from chexmodel.errors import ImageError
 from chexmodel.images import read
@@ -316,6 +316,16 @@ def test_every_upload_gives_films_or_a_reason() -> None:
     for data in (packed({"folder/": b"", ".DS_Store": b"Bud1"}), packed({"t.csv": table})):
         assert "no film in it" in reasons(opened_alone("x.zip", data))["x.zip"]
     assert open_uploads([]) == Opened((), ())
+
+
+def test_a_table_of_too_many_rows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """58 kB of archive held a million: to look through them took seconds."""
+    monkeypatch.setattr(view_tables, "MAX_ROWS", 3)
+    row = b"x/y/z.jpg,Lateral\n"
+    assert len(view_tables.views_in(b"Path,Frontal/Lateral\n" + 3 * row)) == 1
+    opened = open_uploads([("a.png", PNG), ("views.csv", b"Path,Frontal/Lateral\n" + 4 * row)])
+    assert [entry.name for entry in opened.films] == ["a.png"]
+    assert "rows" in opened.refused[0].reason
 
 
 def test_a_table_whose_quote_never_ends_stops_nothing() -> None:
