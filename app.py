@@ -6,7 +6,8 @@ import streamlit as st
 
 from chexmodel.language import tr
 from chexmodel.ui import server
-from chexmodel.ui.components import NOTICE, choose_model, guard
+from chexmodel.ui.bundles import choose_model
+from chexmodel.ui.components import NOTICE, guard
 from chexmodel.ui.languages import choose_language, settle_language
 from chexmodel.ui.sign_in import require_sign_in
 

@@ -5,23 +5,19 @@ process that may crash, hang or be killed. They talk through pipes (`decoding_wo
 """
 
 import os
-import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final, Self, cast
-
-import numpy as np
-from pydantic import ValidationError
+from typing import Final, Self, cast
 
 from chexmodel import images, machine
-from chexmodel.decoding_worker import Reply, Request, fill, receive, send
+from chexmodel.decoding_process import LostError, Worker
+from chexmodel.decoding_worker import Request
 from chexmodel.dicom_header import Peek
 from chexmodel.errors import ImageError
-from chexmodel.film import Film, check_bytes, check_size
+from chexmodel.film import Film, check_bytes
 from chexmodel.images import Source
 from chexmodel.language import current, tr
 
@@ -32,18 +28,7 @@ PEEK_LIMIT: Final = 3.0
 MAX_FILES: Final = 500
 """Files after which a worker is replaced: what a decoder leaks ends with it."""
 
-_START_S: Final = 60.0
 _STARTS: Final = 3  # that may fail before a file is given up
-_PIPE: Final = 2**20  # bytes; the most that Linux gives everybody, fewer turns for a large film
-_ROOT: Final = Path(__file__).resolve().parents[1]
-_COMMAND: Final = (sys.executable, "-P", "-m", "chexmodel.decoding_worker")
-_ENVIRONMENT: Final = {
-    "OMP_NUM_THREADS": "1",
-    "CUDA_VISIBLE_DEVICES": "",
-    # Memory of one film serves for the next: to ask the kernel for it anew doubles the time of a JPEG.
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
-    "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
-}
 
 
 class Decoders:
@@ -60,8 +45,8 @@ class Decoders:
         # Looks at headers have turns of their own: they take milliseconds and must not wait for slow films.
         self._glance = threading.Semaphore(workers or machine.cores())
         self._lock = threading.Lock()
-        self._idle = deque[_Worker]()  # the next one at the right, those that are starting at the left
-        self._busy = set[_Worker]()
+        self._idle = deque[Worker]()  # the next one at the right, those that are starting at the left
+        self._busy = set[Worker]()
         self._ready_another()
 
     def read(self, source: Source, *, frame: int = 0) -> Film:
@@ -98,7 +83,7 @@ class Decoders:
         try:
             with self._glance if peek else self._turn, self._worker() as worker:
                 return worker.ask(request, body, seconds)
-        except _LostError as lost:
+        except LostError as lost:
             reason = tr(
                 "Reading this file ended the program that decodes it: it is damaged or of a rare variant. "
                 "Export it anew as PNG or JPEG."
@@ -134,7 +119,7 @@ class Decoders:
         self.close()
 
     @contextmanager
-    def _worker(self) -> Iterator["_Worker"]:
+    def _worker(self) -> Iterator[Worker]:
         worker = self._taken()
         try:
             yield worker
@@ -147,7 +132,7 @@ class Decoders:
             if not reusable:
                 worker.end()
 
-    def _taken(self) -> "_Worker":
+    def _taken(self) -> Worker:
         """Take a worker that is ready, and see to it that another one will be."""
         for _ in range(_STARTS):
             with self._lock:
@@ -173,99 +158,4 @@ class Decoders:
     def _ready_another(self) -> None:
         """Start a worker; where the system has no room for a process, that is told when one is needed."""
         with suppress(OSError):
-            self._idle.append(_Worker())
-
-
-class _LostError(Exception):
-    """A worker ended, or was ended for being late, before it had replied."""
-
-    def __init__(self, *, late: bool) -> None:
-        super().__init__("late" if late else "ended")
-        self.late = late
-
-
-class _Worker:
-    """One process. `idle`: it waits for a file; `files`: how many it was given."""
-
-    def __init__(self) -> None:
-        paths = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-        self.process = subprocess.Popen(
-            _COMMAND,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": paths},
-        )
-        self._to, self._from = cast(IO[bytes], self.process.stdin), cast(IO[bytes], self.process.stdout)
-        for pipe in (self._to, self._from):
-            _widen(pipe.fileno())
-        self.files = 0
-        self.idle = False
-
-    def started(self) -> bool:
-        """Wait for its imports; False if they failed or took too long."""
-        if not self.idle and self.files == 0:
-            with suppress(_LostError), self._within(_START_S):
-                receive(self._from)
-                self.idle = True
-        return self.idle
-
-    def ask(self, request: Request, body: bytes, seconds: float) -> Film | Peek:
-        """Have one film read, or peeked at.
-
-        Raises:
-            ImageError: as `images.read` does.
-            _LostError: the worker is lost.
-        """
-        self.idle = False
-        self.files += 1
-        with self._within(seconds) as late:
-            send(self._to, request, body)
-            reply = Reply.model_validate_json(receive(self._from))
-            if reply.audit is not None:
-                check_size(reply.audit.width, reply.audit.height)
-                grey = np.empty((reply.audit.height, reply.audit.width), reply.dtype)
-                fill(self._from, grey)
-        self.idle = not late.is_set() and self.process.poll() is None  # struck as it replied: it is ending
-        if reply.refused:
-            raise ImageError(reply.refused)
-        if reply.audit is not None:
-            return Film(grey, reply.audit)
-        if reply.peek is not None:
-            return reply.peek
-        raise RuntimeError(f"reading a film failed: {reply.defect}")
-
-    def end(self) -> None:
-        """Kill it, and leave nothing of it behind."""
-        self.idle = False
-        self.process.kill()
-        self.process.wait()
-        self._to.close()
-        self._from.close()
-
-    @contextmanager
-    def _within(self, seconds: float) -> Iterator[threading.Event]:
-        """Kill it after so many seconds, which sets the event; tell a talk that fails as `_LostError`."""
-        late = threading.Event()
-
-        def stop() -> None:
-            late.set()
-            self.process.kill()
-
-        timer = threading.Timer(seconds, stop)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield late
-        except (OSError, EOFError, ValidationError) as error:
-            raise _LostError(late=late.is_set()) from error
-        finally:
-            timer.cancel()
-            timer.join()  # it must not strike once another file is in work
-
-
-def _widen(pipe: int) -> None:
-    with suppress(ImportError, AttributeError, OSError):  # Linux only, and there up to a user's share
-        import fcntl
-
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
+            self._idle.append(Worker())

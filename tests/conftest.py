@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from tiny_bundle import write_tiny_bundle
 
 from chexmodel import phantom
 from chexmodel.labels import OBSERVATIONS
+from chexmodel.predictor import Prediction, Predictor
 from chexmodel.table import image_paths, read_table
 from train.fit import fit
 
@@ -157,6 +158,26 @@ def events() -> Iterator[Callable[..., list[dict[str, object]]]]:
     journal.LOGGER.addHandler(handler)
     yield lambda kind=None: [event for event in map(json.loads, lines) if kind in (None, event["event"])]
     journal.LOGGER.removeHandler(handler)
+
+
+@pytest.fixture
+def during(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], list[bytes]]:
+    """Do something in the k-th reading from now, counted from 1; gives what is read, film by film."""
+
+    def arrange(reading: int, act: Callable[[], None]) -> list[bytes]:
+        given: list[bytes] = []
+
+        def predict(self: Predictor, image: bytes, **options: Any) -> Prediction:
+            given.append(image)
+            if len(given) == reading:
+                act()
+            return plain(self, image, **options)
+
+        monkeypatch.setattr(Predictor, "predict", predict)
+        return given
+
+    plain = Predictor.predict
+    return arrange
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from typing import Any
 from apps import ran
 from streamlit.testing.v1 import AppTest
 
-from chexmodel.ui.components import MODEL_KEY
+from chexmodel.ui.bundles import MODEL_KEY
 
 PAGE = Path(__file__).resolve().parents[1] / "chexmodel" / "ui" / "evaluation.py"
 

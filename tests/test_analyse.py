@@ -18,7 +18,7 @@ from tiny_bundle import UNTRAINED, write_tiny_bundle
 from chexmodel import examples, phantom
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.predictor import Prediction, Predictor
-from chexmodel.ui.components import MODEL_KEY
+from chexmodel.ui.bundles import MODEL_KEY
 from chexmodel.ui.film import film_figure
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,7 +8,7 @@ from apps import ran
 from streamlit.testing.v1 import AppTest
 from tiny_bundle import write_tiny_bundle
 
-from chexmodel.ui.components import MODEL_KEY
+from chexmodel.ui.bundles import MODEL_KEY
 
 ROOT = Path(__file__).resolve().parents[1]
 GONE = "The chosen model is not there any more: choose another one at the left."

@@ -19,7 +19,7 @@ from dicom_files import RAMP, dataset, dicom, transcoded, written
 from PIL import ExifTags, Image
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
-from chexmodel import decoding, images, phantom
+from chexmodel import decoding, decoding_process, images, phantom
 from chexmodel.decoding import Decoders
 from chexmodel.errors import ImageError
 from chexmodel.language import using
@@ -252,7 +252,7 @@ def test_workers_are_replaced_after_some_files(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_worker_that_can_not_start_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "_COMMAND", (sys.executable, "-c", "raise SystemExit(3)"))
+    monkeypatch.setattr(decoding_process, "_COMMAND", (sys.executable, "-c", "raise SystemExit(3)"))
     with Decoders(1) as decoders, pytest.raises(ImageError, match="can't be started"):
         decoders.read(PNG)
 
@@ -283,14 +283,14 @@ def test_a_worker_that_is_struck_as_it_replies_gets_no_other_file(monkeypatch: p
     """The signal is on its way: the process may seem to run for a moment."""
     with Decoders(1) as decoders:
         decoders.read(PNG)
-        worker, fill, kill = decoders.pids[-1], decoding.fill, subprocess.Popen.kill
+        worker, fill, kill = decoders.pids[-1], decoding_process.fill, subprocess.Popen.kill
 
         def filled(stream: object, body: object) -> object:
             done = fill(stream, body)
             time.sleep(1.5)
             return done
 
-        monkeypatch.setattr(decoding, "fill", filled)
+        monkeypatch.setattr(decoding_process, "fill", filled)
         main = threading.current_thread()
         monkeypatch.setattr(
             subprocess.Popen, "kill", lambda one: kill(one) if threading.current_thread() is main else None

@@ -13,7 +13,7 @@ import pytest
 import torch
 from tiny_bundle import write_tiny_bundle
 
-from chexmodel import Predictor, bundle, machine, onnx_file, phantom
+from chexmodel import Predictor, bundle, machine, onnx_export, onnx_file, phantom
 from chexmodel.__main__ import main
 from chexmodel.engine import Distance, OnnxEngine, Pass, TorchEngine, Trial, distance, farthest
 from chexmodel.errors import BundleError, ChexError
@@ -43,7 +43,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def written(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ONNX file of these weights is not written anew: what is tested comes after it."""
     data = (made / MODEL).read_bytes()
-    monkeypatch.setattr(onnx_file, "to_onnx", lambda _: data)
+    monkeypatch.setattr(onnx_export, "to_onnx", lambda _: data)
 
 
 @pytest.fixture
@@ -321,4 +321,4 @@ def test_an_unknown_backbone_layer_is_a_sentence(made: Path, monkeypatch: pytest
 
     monkeypatch.setattr(torch.onnx, "export", failing)
     with pytest.raises(ChexError, match="PyTorch goes on reading"):
-        onnx_file.to_onnx(bundle.load(made))
+        onnx_export.to_onnx(bundle.load(made))

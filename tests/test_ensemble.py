@@ -22,7 +22,7 @@ from chexmodel.explain import METHODS, class_activation_maps, relative_map
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.network import Network, build, ensemble
 from chexmodel.predictor import Predictor
-from chexmodel.ui.components import MODEL_KEY
+from chexmodel.ui.bundles import MODEL_KEY
 
 ROOT = Path(__file__).resolve().parents[1]
 

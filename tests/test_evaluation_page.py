@@ -164,7 +164,7 @@ def test_calibration_shows_the_file(tiny: Path) -> None:
 @pytest.fixture
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No shipped model beside the runs."""
-    monkeypatch.setattr("chexmodel.ui.components.MODELS", tmp_path / "models")
+    monkeypatch.setattr("chexmodel.ui.bundles.MODELS", tmp_path / "models")
 
 
 @pytest.mark.usefixtures("alone")

@@ -19,7 +19,7 @@ from chexmodel.errors import BundleError
 from chexmodel.geometry import to_square8
 from chexmodel.labels import ALIASES, OBSERVATIONS
 from chexmodel.predictor import Predictor
-from chexmodel.ui.components import MODEL_KEY
+from chexmodel.ui.bundles import MODEL_KEY
 from train.__main__ import main
 from train.commands import EvaluateConfig, ImportConfig
 from train.evaluate import evaluate

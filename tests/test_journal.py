@@ -21,7 +21,7 @@ from test_private import SECRETS, SOURCES
 from chexmodel import phantom
 from chexmodel.predictor import Predictor
 from chexmodel.ui import journal
-from chexmodel.ui.components import MODEL_KEY
+from chexmodel.ui.bundles import MODEL_KEY
 
 ROOT = Path(__file__).resolve().parents[1]
 

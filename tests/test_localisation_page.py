@@ -21,7 +21,7 @@ from chexmodel.localisation import CENTRE, MEAN_BOX, Localisation, summarise
 from chexmodel.localisation_words import ELSEWHERE, summary
 from chexmodel.regions import Region
 from chexmodel.scores import interval
-from chexmodel.ui.components import MODEL_KEY
+from chexmodel.ui.bundles import MODEL_KEY
 from chexmodel.ui.outlines import CALLED, MARKED, SHOWN_SIDE, outlined
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from tiny_bundle import HISTORY, RARE, UNTRAINED, tiny_config
 
 from chexmodel import bundle
-from chexmodel.ui.components import MODEL_KEY
+from chexmodel.ui.bundles import MODEL_KEY
 from train.config import MACHINE, FitConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,7 +71,7 @@ def test_training_compares_runs_finished_or_not(tiny: Path) -> None:
 
 def test_training_without_a_run_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHEXMODEL_RUNS", str(tmp_path))
-    monkeypatch.setattr("chexmodel.ui.components.MODELS", tmp_path / "models")
+    monkeypatch.setattr("chexmodel.ui.bundles.MODELS", tmp_path / "models")
     at = opened("training")
     assert "python -m train fit" in at.info[0].value
 

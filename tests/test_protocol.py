@@ -26,7 +26,7 @@ from chexmodel.protocol_scores import CONSTANTS, MODEL, Judgement, Way, judge
 from chexmodel.protocol_tables import both_ways, leak_sentence, macro_table, observation_table, one_class
 from chexmodel.statistics import provenance_of
 from chexmodel.table import read_table, split_by_patient
-from chexmodel.ui.components import MODEL_KEY
+from chexmodel.ui.bundles import MODEL_KEY
 from train.__main__ import main as train_main
 from train.commands import EvaluateConfig
 from train.pack import checksums

@@ -14,7 +14,7 @@ from chexmodel import dicom_header, images, language, phantom
 from chexmodel.decoding import Decoders
 from chexmodel.dicom_header import Peek
 from chexmodel.film import Film
-from chexmodel.ui.components import MODELS
+from chexmodel.ui.bundles import MODELS
 
 DATA = words("PNG DICOM PDF JSON CSV GB film png Grad CAM LayerCAM HiResCAM EigenCAM MONOCHROME")
 """Formats, methods, and the names of the films."""

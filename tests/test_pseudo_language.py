@@ -16,7 +16,7 @@ from tiny_bundle import tiny_config
 from chexmodel import language
 from chexmodel.bundle import read_manifest
 from chexmodel.explain import METHODS
-from chexmodel.ui.components import MODEL_KEY, MODELS
+from chexmodel.ui.bundles import MODEL_KEY, MODELS
 from chexmodel.ui.evaluation import SECTIONS
 from chexmodel.ui.languages import LANGUAGE_KEY
 from chexmodel.ui.problems import KINDS_KEY
@@ -124,7 +124,7 @@ def test_training_of_several_runs(tiny: Path) -> None:
 
 def test_training_without_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHEXMODEL_RUNS", str(tmp_path))
-    monkeypatch.setattr("chexmodel.ui.components.MODELS", tmp_path / "models")
+    monkeypatch.setattr("chexmodel.ui.bundles.MODELS", tmp_path / "models")
     at = opened("training")
     assert not left(
         at,

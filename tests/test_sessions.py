@@ -7,7 +7,7 @@ from apps import ran
 from streamlit.testing.v1 import AppTest
 
 from chexmodel import phantom
-from chexmodel.ui.components import MODEL_KEY
+from chexmodel.ui.bundles import MODEL_KEY
 
 ROOT = Path(__file__).resolve().parents[1]
 

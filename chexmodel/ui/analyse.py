@@ -9,8 +9,9 @@ from chexmodel.containers import Entry, Opened, frontal
 from chexmodel.film import VIEWS
 from chexmodel.language import tr
 from chexmodel.predictor import Predictor
+from chexmodel.ui.bundles import active_predictor
 from chexmodel.ui.cases import Chosen
-from chexmodel.ui.components import NOTICE, active_predictor, guard
+from chexmodel.ui.components import NOTICE, guard
 from chexmodel.ui.many import many
 from chexmodel.ui.opening import choose_films, desk
 from chexmodel.ui.screen import screen

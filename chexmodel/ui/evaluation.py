@@ -13,7 +13,8 @@ from chexmodel.evaluation_tables import READING, SCARCE, WORDS, averages_table, 
 from chexmodel.language import mark, number, tr
 from chexmodel.metrics import Evaluation
 from chexmodel.ui import explorer, localisation, paired, protocol, reliability, subgroups
-from chexmodel.ui.components import active_bundle, chart, guard, image_format, table
+from chexmodel.ui.bundles import active_bundle
+from chexmodel.ui.components import chart, guard, image_format, table
 
 SPLIT_KEY: Final = "evaluation-split"
 METRIC_KEY: Final = "evaluation-metric"

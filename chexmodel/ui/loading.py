@@ -16,7 +16,7 @@ from chexmodel.language import current, mark, tr
 from chexmodel.reading import read_bytes, read_loosely, read_table
 from chexmodel.statistics import Provenance, Statistics, describe, load_statistics, provenance_of
 from chexmodel.table import csv_files
-from chexmodel.ui.components import ROOT
+from chexmodel.ui.bundles import ROOT
 
 COMMITTED: Final = ROOT / "assets" / "statistics" / "chexpert.json"
 MAX_MB: Final = 50

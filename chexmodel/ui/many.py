@@ -6,7 +6,7 @@ them and starts it anew: each result is therefore stored as it comes, and readin
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -15,19 +15,15 @@ import streamlit as st
 
 from chexmodel.batch import (
     Result,
-    overlays,
     read_films,
     seconds_left,
-    to_csv,
-    zipped,
 )
-from chexmodel.batch_pictures import OVERLAY_SIDE
 from chexmodel.containers import Entry, Refusal
-from chexmodel.labels import NO_FINDING, OBSERVATIONS
+from chexmodel.labels import OBSERVATIONS
 from chexmodel.language import current, tr, trn
 from chexmodel.predictor import Predictor
 from chexmodel.ui import journal, service
-from chexmodel.ui.components import guard
+from chexmodel.ui.many_downloads import downloads, trained
 from chexmodel.ui.many_table import table
 
 Results = dict[tuple[str, str, str], Result]
@@ -37,7 +33,6 @@ _RESULTS: Final = "many-results"
 _READING: Final = "many-reading"
 _PICKED: Final = "many-picked"
 _TABLE: Final = "many-table"
-_ARCHIVE: Final = "many-archive"
 _ROW: Final = 64  # px
 
 
@@ -65,7 +60,7 @@ def many(predictor: Predictor, entries: Sequence[Entry], refused: Sequence[Refus
         _controls(done, left, upload, reading=reading)
     opened = _table(predictor, entries, {result.entry.key: result for result in done}, refused, upload)
     if done and not reading:
-        _downloads(predictor, done, refused)
+        downloads(predictor, done, refused, [_key(predictor, result.entry) for result in done])
     if reading and opened is None:
         with place:
             _read(predictor, left, done, results)
@@ -152,12 +147,6 @@ def _progress_words(done: list[Result], left: int) -> str:
     )
 
 
-def _trained(predictor: Predictor) -> list[str]:
-    """Observations that have scores; the one that is no finding comes last."""
-    missing = predictor.bundle.manifest.not_trained
-    return sorted((name for name in OBSERVATIONS if name not in missing), key=lambda name: name == NO_FINDING)
-
-
 def _table(
     predictor: Predictor,
     entries: Sequence[Entry],
@@ -167,7 +156,7 @@ def _table(
 ) -> Entry | None:
     finding = st.selectbox(
         tr("Score in the table, to sort by"),
-        _trained(predictor) or OBSERVATIONS,
+        trained(predictor) or OBSERVATIONS,
         format_func=tr,
         key="many-finding",
     )
@@ -211,54 +200,3 @@ def _newly_picked(entries: Sequence[Entry], rows: Sequence[int]) -> Entry | None
     key = None if picked is None else picked.key
     before, st.session_state[_PICKED] = st.session_state.get(_PICKED), key
     return picked if key != before else None
-
-
-def _downloads(predictor: Predictor, done: list[Result], refused: Sequence[Refusal]) -> None:
-    left, right = st.columns(2, vertical_alignment="bottom")
-    left.download_button(
-        tr("All findings (CSV)"),
-        journal.exported("films", lambda: to_csv(done, refused, predictor)),
-        file_name="films.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        width="stretch",
-    )
-    finding = left.selectbox(
-        tr("Observation of the overlays"),
-        [None, *_trained(predictor)],
-        format_func=lambda name: tr("findings at or above threshold") if name is None else tr(name),
-        help=tr("At most {side} px a side; only of films that were read.", side=OVERLAY_SIDE),
-    )
-    state = (finding, *(_key(predictor, result.entry) for result in done))
-    kept = st.session_state.get(_ARCHIVE)
-    if kept is None or kept[0] != state:
-        st.session_state.pop(_ARCHIVE, None)  # of other films or another finding, and up to 500 MB
-        if not right.button(tr("Make the overlays"), icon=":material/layers:", width="stretch"):
-            return
-        made = journal.exported("overlays", lambda: _archive(predictor, done, finding))
-        with guard():
-            kept = st.session_state[_ARCHIVE] = (state, made())
-            st.rerun()
-        return
-    right.download_button(
-        tr("Overlays (ZIP)"),
-        kept[1],
-        file_name="overlays.zip",
-        mime="application/zip",
-        icon=":material/download:",
-        on_click="ignore",
-        width="stretch",
-    )
-
-
-def _archive(predictor: Predictor, done: list[Result], finding: str | None) -> bytes:
-    bar = st.progress(0.0, text=tr("Painting the overlays …"))
-
-    def told() -> Iterator[list[tuple[str, bytes]]]:
-        painted = service.in_turn(overlays(predictor, done, finding=finding), service.Place())
-        for count, some in enumerate(painted, 1):
-            bar.progress(count / len(done), text=tr("Painting the overlays …"))
-            yield some
-
-    return zipped(told())

@@ -12,7 +12,8 @@ from chexmodel.language import current, mark, number, tr, using
 from chexmodel.predictor import Predictor
 from chexmodel.reasons import told
 from chexmodel.records import records
-from chexmodel.ui.components import NOTICE, active_predictor, guard, table
+from chexmodel.ui.bundles import active_predictor
+from chexmodel.ui.components import NOTICE, guard, table
 
 _SPLITS: Final = {"train": mark("train"), "validation": mark("validation"), "test": mark("test")}
 _FIRST: Final = (mark("Intended use"), mark("Limits"))

@@ -19,7 +19,8 @@ from chexmodel.comparison_tables import (
 from chexmodel.language import tr
 from chexmodel.metrics import Evaluation
 from chexmodel.runs import fingerprint
-from chexmodel.ui.components import bundle_choices, bundle_name, bundle_title, chart, table
+from chexmodel.ui.bundles import bundle_choices, bundle_name, bundle_title
+from chexmodel.ui.components import chart, table
 from chexmodel.ui.differences import compared, finished
 
 OTHER_KEY: Final = "evaluation-other"

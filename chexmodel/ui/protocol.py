@@ -10,7 +10,8 @@ from chexmodel.language import tr
 from chexmodel.protocol import REPORTED_F1, load_table_protocols
 from chexmodel.protocol_scores import Judgement, ReferenceProtocol, TableProtocols
 from chexmodel.protocol_tables import RULES, WAYS, both_ways, leak_sentence, observation_table, one_class
-from chexmodel.ui.components import ROOT, guard, table
+from chexmodel.ui.bundles import ROOT
+from chexmodel.ui.components import guard, table
 
 CHEXPERT: Final = ROOT / "assets" / "statistics" / "reference_protocol.json"
 

@@ -10,7 +10,8 @@ from chexmodel import canvas
 from chexmodel.language import tr
 from chexmodel.run_charts import difference_marks
 from chexmodel.studies import Study, read_study
-from chexmodel.ui.components import MODELS, guard
+from chexmodel.ui.bundles import MODELS
+from chexmodel.ui.components import guard
 from chexmodel.ui.grid import grid
 
 STUDY: Final = MODELS.parent / "study.json"

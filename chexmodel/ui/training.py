@@ -11,7 +11,8 @@ from chexmodel import canvas, run_charts
 from chexmodel.comparison import differences, options
 from chexmodel.language import mark, number, tr, trn
 from chexmodel.runs import read_history, read_options
-from chexmodel.ui.components import MODEL_KEY, MODELS, bundle_name, bundle_title, guard, runs_directory
+from chexmodel.ui.bundles import MODEL_KEY, MODELS, bundle_name, bundle_title, runs_directory
+from chexmodel.ui.components import guard
 from chexmodel.ui.differences import judged_runs
 from chexmodel.ui.grid import grid
 from chexmodel.ui.study import study_section

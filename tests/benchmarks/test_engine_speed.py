@@ -19,7 +19,7 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from timing import measured, report
 
-from chexmodel import Predictor, bundle, machine, network, onnx_file, phantom
+from chexmodel import Predictor, bundle, machine, network, onnx_export, onnx_file, phantom
 from chexmodel.engine import OnnxEngine
 from chexmodel.preprocessing import Preprocessing
 
@@ -53,7 +53,7 @@ def test_a_reading_with_14_maps(backbone: str, threads: int) -> None:
         loaded.calibrations,
         loaded.thresholds,
     )
-    model = onnx_file.to_onnx(made)
+    model = onnx_export.to_onnx(made)
     engine = OnnxEngine.of(model, threads=threads)
     image = torch.rand(3, 224, 224)
     batch = image.unsqueeze(0)
@@ -84,10 +84,14 @@ def test_a_reading_with_14_maps(backbone: str, threads: int) -> None:
 
 
 def test_from_bytes_to_a_prediction(tmp_path: Path) -> None:
-    """Files of 2,500×2,000 px: the whole, against plain decoding and the network alone."""
+    """Files of 2,500×2,000 px: the whole, against plain decoding and the network alone.
+
+    torch has one thread, as in the app on two cores: its others, idle, would take the network's for a while.
+    """
+    torch.set_num_threads(1)
     path = Path(shutil.copytree(DEMO, tmp_path / "demo"))
     loaded = bundle.load(path)
-    model, record = onnx_file.make(loaded, onnx_file.phantoms(2), source="phantoms", real=True)
+    model, record = onnx_export.make(loaded, onnx_export.phantoms(2), source="phantoms", real=True)
     onnx_file.write(path, model, record)
     predictor = Predictor.from_bundle(path, engine="onnx")
     image = predictor.predict(phantom.draw(size=224))._input

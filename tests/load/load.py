@@ -26,7 +26,8 @@ from held_memory import megabytes, with_children  # noqa: E402
 from playwright.async_api import Browser, Page, async_playwright  # noqa: E402
 
 from chexmodel import Predictor, phantom  # noqa: E402
-from chexmodel.onnx_file import CACHE, cache_directory, make, phantoms, write  # noqa: E402
+from chexmodel.onnx_export import make, phantoms  # noqa: E402
+from chexmodel.onnx_file import CACHE, cache_directory, write  # noqa: E402
 
 DEMO = ROOT / "assets" / "models" / "demo"
 PATIENCE_MS = 180_000

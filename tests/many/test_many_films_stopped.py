@@ -1,0 +1,253 @@
+"""Very many films into a folder of scores: taken up where it stopped, whatever fails."""
+
+import errno
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from many_films import scores, tables
+from tiny_bundle import UNTRAINED, write_tiny_bundle
+
+from chexmodel import headless, phantom
+from chexmodel.__main__ import main
+from chexmodel.predictor import Prediction, Predictor
+
+# ------------------------------------------------------------------------------------------ resume
+
+
+def test_a_second_run_reads_nothing(read: Any, drawn: Path, tmp_path: Path, seen: list[bytes]) -> None:
+    assert read(drawn) == 0
+    before = tables(tmp_path / "out")
+    seen.clear()
+    assert read(drawn) == 0
+    assert not seen
+    assert tables(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_interrupted_run_goes_on(
+    read: Any,
+    drawn: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    workers: int,
+) -> None:
+    read(drawn, out="straight")
+    predict, calls = Predictor.predict, iter(range(10**6))
+
+    def interrupted(self: Predictor, image: bytes, **options: Any) -> Prediction:
+        if next(calls) == 7:
+            raise KeyboardInterrupt
+        return predict(self, image, **options)
+
+    monkeypatch.setattr(Predictor, "predict", interrupted)
+    assert read(drawn, "--workers", workers) == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "scores.csv").exists()
+    assert read(drawn) == 0
+    capsys.readouterr()
+    assert tables(tmp_path / "out") == tables(tmp_path / "straight")
+    assert next(calls) < 2 * 12  # the films before the interruption were not read again
+
+
+def test_a_killed_run_goes_on(
+    read: Any, drawn: Path, tmp_path: Path, tiny_bundle: Path, seen: list[bytes]
+) -> None:
+    program = f"""
+import time
+from chexmodel import headless
+from chexmodel.__main__ import main
+from chexmodel.predictor import Predictor
+headless.PART_SECONDS = 0
+predict = Predictor.predict
+def slow(*arguments, **options):
+    time.sleep(0.2)
+    return predict(*arguments, **options)
+Predictor.predict = slow
+main(["read", {str(drawn)!r}, "--out", {str(tmp_path / "out")!r}, "--model", {str(tiny_bundle)!r}])
+"""
+    parts = tmp_path / "out" / "parts"
+    started, process = time.monotonic(), subprocess.Popen([sys.executable, "-c", program])
+    while len(list(parts.glob("*.parquet"))) < 3 and time.monotonic() - started < 120:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = sum(pq.read_metadata(part).num_rows for part in parts.glob("*.parquet"))
+    assert 3 <= kept < 12
+    assert read(drawn) == 0
+    assert len(seen) == 12 - kept
+    read(drawn, out="straight")
+    assert tables(tmp_path / "out") == tables(tmp_path / "straight")
+
+
+def test_what_changed_is_read_anew_and_what_left_is_dropped(
+    read: Any, drawn: Path, tmp_path: Path, seen: list[bytes]
+) -> None:
+    read(drawn)
+    before = scores(tmp_path / "out")
+    changed = phantom.png(size=80, seed=99)
+    (drawn / "03.png").write_bytes(changed)
+    (drawn / "04.png").unlink()
+    shutil.copyfile(drawn / "05.png", drawn / "new.png")
+    seen.clear()
+    assert read(drawn) == 0
+    assert sorted(map(len, seen)) == sorted([len(changed), (drawn / "new.png").stat().st_size])
+    after = scores(tmp_path / "out")
+    assert set(after.index) == set(before.index) - {"04.png"} | {"new.png"}
+    assert after.loc["03.png", "sha256"] == hashlib.sha256(changed).hexdigest()
+    same = after.index.drop(["03.png", "new.png"])
+    pd.testing.assert_frame_equal(after.loc[same], before.loc[same])
+
+
+def test_what_could_not_be_opened_is_tried_again(
+    read: Any, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Path.open
+
+    def away(self: Path, *arguments: Any, **options: Any) -> Any:
+        if self.name == "05.png":
+            raise OSError(errno.EIO, "Input/output error")
+        return plain(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", away)
+        assert read(drawn) == 1
+    row = scores(tmp_path / "out").loc["05.png"]
+    assert row["status"] == "not read"
+    assert "Input/output error" in row["reason"]
+    assert read(drawn) == 0
+    assert len(scores(tmp_path / "out")) == 12
+
+
+def test_other_settings_are_refused_until_restarted(
+    read: Any, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = write_tiny_bundle(tmp_path / "other", seed=1)
+    read(drawn, "--overlays", "Edema")
+    painted = set((tmp_path / "out" / "overlays").iterdir())
+    assert len(painted) == 12
+    assert read(drawn, "--overlays", "Edema", model=other) == 2
+    assert "another model and checksum: give another --out, or --restart" in capsys.readouterr().err
+    assert read(drawn) == 2
+    assert "another overlays" in capsys.readouterr().err
+    assert read(drawn.parent, "--overlays", "Edema") == 2
+    assert "another root" in capsys.readouterr().err
+    mine = tmp_path / "out" / "overlays" / "mine.png"
+    mine.write_bytes(b"1")
+    assert read(drawn, "--restart", model=other) == 0
+    assert list((tmp_path / "out" / "overlays").iterdir()) == [mine]
+    assert set(scores(tmp_path / "out")["model"]) == {"other"}
+
+
+# ------------------------------------------------------------------------------------------- faults
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_a_full_disk_is_a_sentence_and_the_run_goes_on(
+    read: Any,
+    drawn: Path,
+    tmp_path: Path,
+    call: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(headless, "PART_ROWS", 5)
+    sync, calls = os.fsync, iter(range(1, 10**6))
+
+    def full(handle: int) -> None:
+        if next(calls) >= call:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert read(drawn) == 2
+    message = capsys.readouterr().err.strip().splitlines()
+    assert "No space left on device" in message[-1]
+    assert "the same command goes on" in message[-1]
+    assert len(list((tmp_path / "out" / "parts").iterdir())) == call - 1  # and no half of one
+    assert read(drawn) == 0
+    read(drawn, out="straight")
+    assert tables(tmp_path / "out") == tables(tmp_path / "straight")
+
+
+def test_a_damaged_part_is_named(
+    read: Any, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read(drawn)
+    before = tables(tmp_path / "out")
+    (part,) = (tmp_path / "out" / "parts").iterdir()
+    part.write_bytes(part.read_bytes()[:-100])
+    assert read(drawn) == 2
+    assert f"{part} is damaged" in capsys.readouterr().err
+    part.unlink()
+    assert read(drawn) == 0
+    assert tables(tmp_path / "out") == before
+    (part,) = (tmp_path / "out" / "parts").iterdir()
+    part.write_bytes(b"PAR1")
+    assert read(drawn, "--restart") == 0
+
+
+@pytest.mark.parametrize("name", ["absolute", "../mine.png"])
+def test_starting_again_removes_nothing_outside_of_the_overlays(
+    read: Any, drawn: Path, tmp_path: Path, name: str
+) -> None:
+    """A part may be anybody's, where folders are shared."""
+    mine = tmp_path / "out" / "mine.png"
+    read(drawn, "--overlays", "Edema")
+    mine.write_bytes(b"1")
+    (part,) = (tmp_path / "out" / "parts").iterdir()
+    rows = pq.read_table(part)
+    named = pa.array([[str(mine) if name == "absolute" else name]] * len(rows), pa.list_(pa.string()))
+    column = rows.schema.get_field_index("overlays")
+    pq.write_table(rows.set_column(column, rows.schema.field(column), named), part)
+    assert read(drawn, "--restart") == 0
+    assert mine.exists()
+
+
+def test_a_table_of_somebody_else_is_left_alone(
+    read: Any, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "scores.csv").write_text("mine")
+    for options in ([], ["--restart"]):
+        assert read(drawn, *options) == 2
+        assert "scores.csv that this program did not write" in capsys.readouterr().err
+    assert (tmp_path / "out" / "scores.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["a", "b"], "give --out DIR"),
+        (["a", "--workers", "2"], "give --out DIR"),
+        (["a", "--out", "o", "--insist"], "for one FILE, without --out"),
+        (["a", "--out", "o", "--csv", "f.csv"], "for one FILE, without --out"),
+        (["a", "--out", "o", "--workers", "0"], "--workers is 0"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["read", *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("finding", ["Fever", UNTRAINED])
+def test_overlays_of_what_has_no_map(
+    read: Any, drawn: Path, tmp_path: Path, finding: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert read(drawn, "--overlays", finding) == 2
+    assert f"{finding!r} has no map in this model" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
