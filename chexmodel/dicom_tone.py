@@ -1,5 +1,7 @@
 """Stored DICOM values → [0, 1]: modality LUT or rescale, VOI LUT or window, inversion, padding, colour."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,11 +9,16 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_color_lut
 
-from chexmodel.film import Pixels, white_of
+from chexmodel.errors import ImageError
+from chexmodel.film import Pixels, strips, white_of
 from chexmodel.language import tr
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as JPEG and Pillow have it
 _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")  # PS3.3 C.11.2.1.3
+
+
+Step = Callable[[Pixels], Pixels]
+"""Changes grey values, each by itself; may do so in place."""
 
 
 class Toned(NamedTuple):
@@ -24,12 +31,16 @@ class Toned(NamedTuple):
 
 
 def colour_tone(stored: NDArray[Any], header: Dataset) -> Toned:
-    """Turn RGB values (H, W, 3), or palette indices (H, W), to grey."""
+    """Turn RGB values (H, W, 3), or palette indices (H, W), to grey.
+
+    Raises:
+        ImageError: the header's depth is none.
+    """
     photometric, white = header.PhotometricInterpretation, 2**header.BitsStored - 1
     if photometric == "PALETTE COLOR":
         stored = apply_color_lut(stored, header)
         white = np.iinfo(stored.dtype).max
-    grey = np.clip(stored.astype(np.float32) @ _LUMA / white, 0, 1)
+    grey = _finite(np.clip(stored.astype(np.float32) @ _LUMA / white, 0, 1))
     return Toned(grey, [tr("converted {colours} to grey", colours=photometric)], [], None)
 
 
@@ -37,20 +48,20 @@ def monochrome_tone(stored: NDArray[Any], header: Dataset) -> Toned:
     """Bring stored integers (H, W) of MONOCHROME1 or MONOCHROME2 to [0, 1] as the header asks.
 
     Values are rescaled, windowed, inverted; padding counts for no range and ends up black.
+
+    Raises:
+        ImageError: the header's numbers make no finite grey values.
     """
     padding = _padding(stored, header)
-    values, actions = _rescale(stored, header)
-    pixels, window, warnings = _window(values, header)
+    rescale, actions = _rescale(header)
+    tone, window, warnings = _window(header)
     if window is not None:
         actions.append(tr("applied {window}", window=window))
-    elif header.BitsStored <= 8 and not actions and values.min() >= 0:
-        pixels = np.minimum(values / np.float32(2**header.BitsStored - 1), 1)
+    elif header.BitsStored <= 8 and not actions and stored.min() >= 0:
+        tone = partial(_ready, white=2**header.BitsStored - 1)
     else:
-        real = values if padding is None else values[~padding]
-        low, high = float(real.min()), float(real.max())
-        values -= np.float32(low)  # in place from here on: a large film fills the memory that it may have
-        values /= np.float32(max(high - low, 1e-6))
-        pixels = np.clip(values, 0, 1, out=values)
+        low, high = _range(stored, padding, rescale)
+        tone = partial(_stretched, low=low, high=high)
         actions.append(
             tr(
                 "stretched its own range {low:g} to {high:g} over black to white: there is no window",
@@ -58,13 +69,28 @@ def monochrome_tone(stored: NDArray[Any], header: Dataset) -> Toned:
                 high=high,
             )
         )
-    if header.PhotometricInterpretation == "MONOCHROME1":
-        pixels = np.subtract(1, pixels, out=pixels)
+    inverted = header.PhotometricInterpretation == "MONOCHROME1"
+    if inverted:
         actions.append(tr("inverted MONOCHROME1"))
     if padding is not None:
-        pixels[padding] = 0
         actions.append(tr("blackened the padding"))
+    pixels = np.empty(stored.shape, np.float32)
+    for rows in strips(stored.shape):
+        values = pixels[rows]
+        values[:] = stored[rows]
+        toned = tone(rescale(values))
+        if inverted:
+            toned = np.subtract(1, toned, out=toned)
+        if padding is not None:
+            toned[padding[rows]] = 0
+        pixels[rows] = _finite(toned)
     return Toned(pixels, actions, warnings, window)
+
+
+def _finite(pixels: Pixels) -> Pixels:
+    if not np.isfinite(pixels.min()):  # slopes such as 1e38 or NaN; min() hands a NaN on
+        raise ImageError(tr("The grey scale that this DICOM's header defines is not finite: export it anew."))
+    return pixels
 
 
 def _padding(stored: NDArray[Any], header: Dataset) -> NDArray[np.bool_] | None:
@@ -78,48 +104,85 @@ def _padding(stored: NDArray[Any], header: Dataset) -> NDArray[np.bool_] | None:
     return mask if mask.any() and not mask.all() else None
 
 
-def _rescale(stored: NDArray[Any], header: Dataset) -> tuple[Pixels, list[str]]:
-    """Apply the modality LUT, or slope and intercept; no action where there is nothing to do."""
-    values = stored.astype(np.float32)
+def _range(stored: NDArray[Any], padding: NDArray[np.bool_] | None, rescale: Step) -> tuple[float, float]:
+    """Return the smallest and the largest rescaled value of what is no padding."""
+    ends = []
+    for rows in strips(stored.shape):
+        part = stored[rows] if padding is None else stored[rows][~padding[rows]]
+        if part.size:
+            values = rescale(part.astype(np.float32))
+            ends.append((float(values.min()), float(values.max())))
+    lows, highs = zip(*ends, strict=True)
+    return min(lows), max(highs)
+
+
+def _rescale(header: Dataset) -> tuple[Step, list[str]]:
+    """Return the modality LUT, or slope and intercept; no action where there is nothing to do."""
     if sequence := header.get("ModalityLUTSequence"):
         table, first = _table(sequence[0], header)
-        return _look_up(values, table, first), [tr("applied the modality LUT")]
+        return partial(_look_up, table=table, first=first), [tr("applied the modality LUT")]
     slope, intercept = _first(header, "RescaleSlope", 1.0), _first(header, "RescaleIntercept", 0.0)
     if (slope, intercept) == (1, 0):
-        return values, []
-    values *= np.float32(slope)
-    values += np.float32(intercept)
+        return _same, []
     done = tr("applied rescale slope {slope:g} intercept {intercept:g}", slope=slope, intercept=intercept)
-    return values, [done]
+    return partial(_linear, slope=slope, intercept=intercept), [done]
 
 
-def _window(values: Pixels, header: Dataset) -> tuple[Pixels, str | None, list[str]]:
-    """Apply the VOI LUT or the first window: pixels in [0, 1], its name (None: not applied), warnings.
-
-    A linear window is applied in place.
-    """
+def _window(header: Dataset) -> tuple[Step, str | None, list[str]]:
+    """Return the VOI LUT or the first window, to [0, 1]; its name, None where there is none; warnings."""
     if sequence := header.get("VOILUTSequence"):
         table, first = _table(sequence[0], header)
         table /= np.float32(white_of(table.max()))
-        return _look_up(values, table, first), tr("VOI LUT of {count} entries", count=table.size), []
+        voi = partial(_look_up, table=table, first=first)
+        return voi, tr("VOI LUT of {count} entries", count=table.size), []
     if header.get("WindowCenter") is None or header.get("WindowWidth") is None:
-        return values, None, []
+        return _same, None, []
     centre, width = _first(header, "WindowCenter", 0.0), _first(header, "WindowWidth", 0.0)
     stated = str(header.get("VOILUTFunction") or "").upper()
     # Any other text might be a name, or a link: it is not quoted, and counts as not stated.
     function = stated if stated in _FUNCTIONS else "LINEAR"
     if width < 1 if function == "LINEAR" else width <= 0:
         ignored = tr("the header's window of width {width:g} is invalid and was ignored", width=width)
-        return values, None, [ignored]
+        return _same, None, [ignored]
     name = _name(centre, width, function)
     if function == "SIGMOID":
-        return 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -80, 80))), name, []
+        return partial(_sigmoid, centre=centre, width=width), name, []
     if function == "LINEAR":  # PS3.3 C.11.2.1.2.1: half a grey value off, by definition
         centre, width = centre - 0.5, max(width - 1, 1e-6)
+    return partial(_between, centre=centre, width=width), name, []
+
+
+def _same(values: Pixels) -> Pixels:
+    return values
+
+
+def _linear(values: Pixels, *, slope: float, intercept: float) -> Pixels:
+    values *= np.float32(slope)
+    values += np.float32(intercept)
+    return values
+
+
+def _ready(values: Pixels, *, white: int) -> Pixels:
+    values /= np.float32(white)
+    return np.minimum(values, 1, out=values)
+
+
+def _stretched(values: Pixels, *, low: float, high: float) -> Pixels:
+    values -= np.float32(low)
+    values /= np.float32(max(high - low, 1e-6))
+    return np.clip(values, 0, 1, out=values)
+
+
+def _between(values: Pixels, *, centre: float, width: float) -> Pixels:
     values -= np.float32(centre)
     values /= np.float32(width)
     values += np.float32(0.5)
-    return np.clip(values, 0, 1, out=values), name, []
+    return np.clip(values, 0, 1, out=values)
+
+
+def _sigmoid(values: Pixels, *, centre: float, width: float) -> Pixels:
+    pixels: Pixels = 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -80, 80)))
+    return pixels
 
 
 def _name(centre: float, width: float, function: str) -> str:

@@ -19,6 +19,7 @@ MAX_SIDE: Final = 10_000
 """Longest side in pixels: films are padded to a square, so that a strip would cost its length squared."""
 MIN_SIDE: Final = 32
 """Shortest side in pixels that is read at all."""
+_STRIP: Final = 2**17  # pixels
 
 Pixels = NDArray[np.float32]
 Grey = NDArray[np.uint8] | Pixels
@@ -139,6 +140,16 @@ def check_size(width: int, height: int) -> None:
                 longest=MAX_SIDE,
             )
         )
+
+
+def strips(shape: tuple[int, int]) -> Iterator[slice]:
+    """Give the rows of a film in strips: step upon step on one finds it in the processor's cache.
+
+    Args:
+        shape: (H, W) of the film, px.
+    """
+    rows = max(1, _STRIP // shape[1])
+    return (slice(top, top + rows) for top in range(0, shape[0], rows))
 
 
 def white_of(maximum: float) -> int:

@@ -167,6 +167,8 @@ class Gate:
 
 def cells(features: torch.Tensor, grid: int) -> torch.Tensor:
     """Average features (B, C, h, w) to a grid (B, C, grid, grid)."""
+    if features.shape[-2:] == (grid, grid):
+        return features  # the same, and torch would take a millisecond for it
     return F.adaptive_avg_pool2d(features, grid)
 
 
@@ -178,12 +180,12 @@ def judge(gate: Gate, see: Callable[[Correction], Look]) -> GateResult:
         see: looks at the film after a correction. A clear film is looked at once; one that might be
             mirrored, or that is rejected, once or twice more.
     """
-    look = see(UPRIGHT)
+    look = first = see(UPRIGHT)
     placed = UPRIGHT if gate.fits(look) else look.placing
     if placed != UPRIGHT:
         look = see(placed)
     if not gate.fits(look):
-        return GateResult(False, _unlike(gate, see(UPRIGHT)))
+        return GateResult(False, _unlike(gate, first))
     if look.facing < gate.fit.clearly_faced:
         mirrored = _MIRROR.after(placed)
         other = see(mirrored)

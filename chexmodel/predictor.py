@@ -83,7 +83,8 @@ class Predictor:
             engine: "auto" runs `model.onnx` with ONNX Runtime where the file is there and is the one that
                 was compared with PyTorch, and else PyTorch; "onnx" and "torch" insist.
             threads: of ONNX Runtime, for one reading; by default one per core. PyTorch's are set for the
-                process, with `torch.set_num_threads`.
+                process, with `torch.set_num_threads`; beside ONNX Runtime one is best, as idle ones take
+                its cores for some milliseconds of each reading.
             read: what turns files into films.
 
         Raises:

@@ -89,3 +89,21 @@ def test_deeper_films_are_rounded_and_kept_in_range() -> None:
     assert float((to_square8(deep, 224) - exact).abs().max()) <= 1.51
     beyond = np.array([[-0.5, 0.0], [1.0, 1.5]], dtype=np.float32).repeat(32, 0).repeat(32, 1)
     assert to_square8(beyond, 64)[::32, ::32].tolist() == [[0, 0], [255, 255]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 500), st.integers(1, 500)),
+    size=st.sampled_from([32, 224, 320]),
+    seed=st.integers(0, 99),
+)
+def test_eight_bits_in_two_steps_are_one_step_bit_for_bit(
+    shape: tuple[int, int], size: int, seed: int
+) -> None:
+    film = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    side = max(shape)
+    top, left = (side - shape[0]) // 2, (side - shape[1]) // 2
+    whole = torch.zeros(1, 1, side, side, dtype=torch.uint8)
+    whole[0, 0, top : top + shape[0], left : left + shape[1]] = torch.from_numpy(film)
+    once = F.interpolate(whole, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+    assert torch.equal(to_square(film, size), once[0, 0])
