@@ -20,6 +20,7 @@ from tiny_bundle import write_tiny_bundle
 from chexmodel.__main__ import main
 from chexmodel.command_line import SHIPPED
 from chexmodel.machine import cores
+from chexmodel.onnx_file import CACHE
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.shared]
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,8 +73,9 @@ def run(program: str) -> dict[str, float]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="peak memory is read from /proc")
-def test_the_shared_films(shared: Path, tmp_path: Path) -> None:
+def test_the_shared_films(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torchxrayvision")
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))  # the user's may have the shipped model's already
     shipped = Path(shutil.copytree(SHIPPED, tmp_path / "shipped"))
     dense = write_tiny_bundle(tmp_path / "densenet121", backbone="densenet121", size=224)
     data, few = shared / "xrays", shared / "xrays" / "valid"
