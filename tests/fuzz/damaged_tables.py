@@ -82,17 +82,17 @@ def _columns(data: bytes, rng: np.random.Generator) -> bytes:
 @cache
 def _bomb(letter: bytes, megabytes: int) -> bytes:
     """A further member of a gzip file."""
-    return gzip.compress(letter * (megabytes * 2**20), 1)
+    return gzip.compress(letter * (megabytes * 2**20), 1, mtime=0)
 
 
 def _written(data: bytes, rng: np.random.Generator) -> bytes:
     """The same, or not quite, in another coding of text or packed."""
     text = data.decode(errors="replace")
     ways = (
-        lambda: gzip.compress(data),
-        lambda: gzip.compress(data)[: int(rng.integers(1, 200))],
-        lambda: gzip.compress(data) + _bomb(b"\0", 150),
-        lambda: gzip.compress(data) + _bomb(b"\n", 99),
+        lambda: gzip.compress(data, mtime=0),
+        lambda: gzip.compress(data, mtime=0)[: int(rng.integers(1, 200))],
+        lambda: gzip.compress(data, mtime=0) + _bomb(b"\0", 150),
+        lambda: gzip.compress(data, mtime=0) + _bomb(b"\n", 99),
         lambda: text.encode("utf-16"),
         lambda: text.encode("latin-1", errors="replace"),
         lambda: text.encode("utf-8-sig"),

@@ -10,8 +10,9 @@ from typing import Final
 
 import numpy as np
 from campaign import assert_right
-from dicom_files import dicom
+from dicom_files import RAMP, written
 from mutators import PLAIN
+from seeds import unchanging
 
 from chexmodel import phantom
 from chexmodel.containers import open_uploads
@@ -21,6 +22,7 @@ from chexmodel.errors import ChexError, ImageError
 FILMS: Final = 5
 """How many films of an archive are read: each of them is a file of its own, with its own limits."""
 PNG: Final = phantom.png(size=64)
+DICOM: Final = written(unchanging(RAMP))
 Maker = Callable[[np.random.Generator], bytes]
 
 
@@ -56,12 +58,14 @@ def _packed(files: list[tuple[str, bytes]], compression: int = zipfile.ZIP_DEFLA
     with warnings.catch_warnings(), zipfile.ZipFile(stream, "w", compression) as archive:
         warnings.simplefilter("ignore")  # of names that are there twice
         for name, data in files:
-            archive.writestr(name, data)
+            info = zipfile.ZipInfo(name)  # of 1980: the same in every run
+            info.external_attr = 0o600 << 16
+            archive.writestr(info, data, compression)
     return stream.getvalue()
 
 
 def _films(rng: np.random.Generator) -> bytes:
-    return _packed([("a/film.png", PNG), ("b/IM1", dicom()), ("readme.txt", b"hello")])
+    return _packed([("a/film.png", PNG), ("b/IM1", DICOM), ("readme.txt", b"hello")])
 
 
 def _traversal(rng: np.random.Generator) -> bytes:
@@ -113,7 +117,7 @@ def _many(rng: np.random.Generator) -> bytes:
 def _slow_headers(rng: np.random.Generator) -> bytes:
     """DICOMs whose headers are one long sequence of nothing."""
     empty = struct.pack("<HHIHHI", 0xFFFE, 0xE000, 0xFFFFFFFF, 0xFFFE, 0xE00D, 0)
-    start = dicom()[: 132 + 200]
+    start = DICOM[: 132 + 200]
     head = start[: start.rindex(b"\x02\0")] + struct.pack("<HH2sHI", 9, 0x1001, b"SQ", 0, 0xFFFFFFFF)
     return _packed([(f"IM{number}", head + empty * int(rng.choice([2**12, 2**16]))) for number in range(3)])
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import gdcm
 import numpy as np
 import tifffile
-from dicom_files import dataset, dicom, lut, transcoded, written
+from dicom_files import dataset, lut, transcoded, written
 from PIL import Image
 from pydicom import Dataset
 from pydicom.uid import (
@@ -83,26 +83,32 @@ def _dicom(folder: Path) -> list[Seed]:
     film = phantom.draw(size=96, seed=7)[:80] >> 4
     shallow = (film >> 4).astype(np.uint8)
     named = {
-        "explicit": dataset(film, ExplicitVRLittleEndian, WindowCenter=2000, WindowWidth=3000),
-        "implicit": dataset(film, ImplicitVRLittleEndian, RescaleSlope=2, RescaleIntercept=-5),
-        "big-endian": dataset(film, ExplicitVRBigEndian),
-        "VOI LUT": dataset(film, VOILUTSequence=lut(np.arange(4096) // 2, 0, 12)),
-        "modality LUT": dataset(film, ModalityLUTSequence=lut(np.arange(4096)[::-1], 0, 16)),
-        "padding": dataset(film, PixelPaddingValue=0, PhotometricInterpretation="MONOCHROME1"),
-        "colour": dataset(np.stack([shallow] * 3, axis=-1)),
-        "palette": dataset(shallow, PhotometricInterpretation="PALETTE COLOR", **_palette()),
-        "frames": dataset(film, NumberOfFrames=2, PixelData=np.stack([film, film[::-1]]).tobytes()),
+        "explicit": unchanging(film, ExplicitVRLittleEndian, WindowCenter=2000, WindowWidth=3000),
+        "implicit": unchanging(film, ImplicitVRLittleEndian, RescaleSlope=2, RescaleIntercept=-5),
+        "big-endian": unchanging(film, ExplicitVRBigEndian),
+        "VOI LUT": unchanging(film, VOILUTSequence=lut(np.arange(4096) // 2, 0, 12)),
+        "modality LUT": unchanging(film, ModalityLUTSequence=lut(np.arange(4096)[::-1], 0, 16)),
+        "padding": unchanging(film, PixelPaddingValue=0, PhotometricInterpretation="MONOCHROME1"),
+        "colour": unchanging(np.stack([shallow] * 3, axis=-1)),
+        "palette": unchanging(shallow, PhotometricInterpretation="PALETTE COLOR", **_palette()),
+        "frames": unchanging(film, NumberOfFrames=2, PixelData=np.stack([film, film[::-1]]).tobytes()),
     }
     found = [Seed(name, "DICOM", written(ds)) for name, ds in named.items()]
     for name, syntax in (("RLE", RLELossless), ("JPEG 2000 by pydicom", JPEG2000Lossless)):
-        ds: Dataset = dataset(film)
-        ds.compress(syntax)
+        ds: Dataset = unchanging(film)
+        ds.compress(syntax, generate_instance_uid=False)
         found.append(Seed(name, "DICOM", written(ds)))
     for coding in ("JPEGLosslessProcess14_1", "JPEGLosslessProcess14", "JPEGLSLossless", "JPEG2000"):
-        data = transcoded(dicom(film), getattr(gdcm.TransferSyntax, coding), folder)
+        data = transcoded(written(unchanging(film)), getattr(gdcm.TransferSyntax, coding), folder)
         found.append(Seed(coding, "DICOM", data))
-    baseline = transcoded(dicom(shallow), gdcm.TransferSyntax.JPEGBaselineProcess1, folder)
+    baseline = transcoded(written(unchanging(shallow)), gdcm.TransferSyntax.JPEGBaselineProcess1, folder)
     return [*found, Seed("JPEG Baseline", "DICOM", baseline)]
+
+
+def unchanging(values: np.ndarray, syntax: str = ExplicitVRLittleEndian, **elements: object) -> Dataset:
+    """A DICOM whose identifiers and times are not made up anew, by pydicom or GDCM: the same in every run."""
+    named = {f"{level}InstanceUID": f"1.2.3.{k}" for k, level in enumerate(("Study", "Series", "SOP"))}
+    return dataset(values, syntax, **named, StudyDate="20260101", StudyTime="120000", **elements)
 
 
 def _palette() -> dict[str, object]:

@@ -85,6 +85,23 @@ def test_all_damaged_files(seeds: list[Seed], decoders: Decoders, tiny_bundle: P
     assert {tally.kind: tally.bad for tally in found if tally.bad} == {}
 
 
+def test_a_number_is_the_same_file_in_every_run(
+    seeds: list[Seed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def files(drawn: list[Seed]) -> list[bytes]:
+        """One of each picture, and of what tables and archives there are."""
+        found = [picture(drawn, number) for number in range(len(drawn))]
+        found += map(damaged_tables.damaged, range(100))
+        return found + list(map(made_archives.made, range(2 * len(made_archives.MAKERS))))
+
+    first = files(seeds)
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(1e9))
+    made_archives._compressed_nothing.cache_clear()
+    damaged_tables._bomb.cache_clear()
+    assert files(pictures(tmp_path)) == first
+
+
 def test_the_files_to_damage_are_valid(seeds: list[Seed], decoders: Decoders) -> None:
     assert {seed.kind for seed in seeds} == {"PNG", "JPEG", "TIFF", "DICOM"}
     for seed in seeds:
