@@ -58,7 +58,7 @@ def read_file(predictor: Predictor, file: FilmFile, order: Order) -> list[Row]:
 def _rows(predictor: Predictor, name: str, data: bytes, order: Order) -> list[Row]:
     films, refused = open_uploads([(name, data)])
     if not data.startswith(ZIP):
-        digest = hashlib.sha256(data).hexdigest()
+        digest = films[0].key if films else hashlib.sha256(data).hexdigest()  # a lone film's key is that
         rows = [_read(predictor, film, name, digest, order, PurePosixPath(name).parent) for film in films]
         return rows + [_refused(name, reason, digest) for _, reason in refused]
     rows = [

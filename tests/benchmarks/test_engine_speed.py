@@ -99,9 +99,9 @@ def test_from_bytes_to_a_prediction(tmp_path: Path) -> None:
     deep = phantom.draw(size=2500, seed=1)[:2000]
     grey = (deep >> 8).astype(np.uint8)
     files = {
-        "JPEG": (_encoded(grey, "JPEG", quality=92), _pillow),
-        "PNG, 8 bits": (_encoded(grey, "PNG"), _pillow),
-        "PNG, 16 bits": (_encoded(deep, "PNG"), _pillow),
+        "JPEG": (encoded(grey, "JPEG", quality=92), _pillow),
+        "PNG, 8 bits": (encoded(grey, "PNG"), _pillow),
+        "PNG, 16 bits": (encoded(deep, "PNG"), _pillow),
         "DICOM, 16 bits": (dicom(deep), lambda data: pydicom.dcmread(io.BytesIO(data)).pixel_array),
     }
     print(f"\n2,500×2,000 px, the shipped model of three members, {CORES} threads; ms, the best of 10")
@@ -116,7 +116,7 @@ def test_from_bytes_to_a_prediction(tmp_path: Path) -> None:
         )
 
 
-def _encoded(pixels: np.ndarray, kind: str, **options: int) -> bytes:
+def encoded(pixels: np.ndarray, kind: str, **options: int) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, kind, **options)
     return stream.getvalue()
