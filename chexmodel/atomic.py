@@ -1,12 +1,15 @@
-"""Write a directory of files so that a reader sees the old one or the new one, never half of either."""
+"""Write a file or a directory so that a reader sees the old one or the new one, never half of either.
+
+What is new may be read by whom the umask lets; what replaces a file is as open or as private as that was.
+"""
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+from uuid import uuid4
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -18,16 +21,18 @@ def write_file(path: Path, data: bytes) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Write one file as `write_file` does, bit by bit: it is there when the block ends without an error."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as handle:
-        try:
+    fresh = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+    try:
+        with fresh.open("xb") as handle:
+            with suppress(FileNotFoundError):
+                shutil.copymode(path, fresh)
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-            os.fchmod(handle.fileno(), 0o644)  # temporary files are private, kept ones are not
-            Path(handle.name).replace(path)
-        except BaseException:
-            Path(handle.name).unlink(missing_ok=True)
-            raise
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def replace_directory(path: Path, files: Mapping[str, bytes]) -> None:
@@ -63,15 +68,14 @@ def _replace(path: Path, files: Mapping[str, bytes]) -> None:
     old = path.with_name(f".{path.name}.old")
     if old.exists() and not path.exists():
         old.rename(path)
-    fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.new-"))
+    fresh = path.with_name(f".{path.name}.new-{uuid4().hex[:8]}")
+    fresh.mkdir()
     try:
-        fresh.chmod(0o755)  # mkdtemp makes it private; a bundle is for everyone who may read its parent
         if path.exists():
             shutil.copytree(path, fresh, copy_function=_link, dirs_exist_ok=True)
         for name, data in files.items():
             (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-            (fresh / name).unlink(missing_ok=True)  # never write through a link into the old directory
-            write_file(fresh / name, data)
+            write_file(fresh / name, data)  # never through a link into the old directory
         for directory in {fresh, *((fresh / name).parent for name in files)}:
             _sync(directory)
         shutil.rmtree(old, ignore_errors=True)

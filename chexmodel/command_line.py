@@ -1,10 +1,11 @@
 """What the commands have in common: the model by default, the progress bar, how a file is written."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from chexmodel.atomic import write_file
 from chexmodel.errors import ChexError
 
 SHIPPED: Final = Path(__file__).resolve().parent.parent / "assets" / "models" / "demo"
@@ -25,16 +26,16 @@ def bar(*, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file that the user named; no half of one is left.
+    """Write a file that the user named: the whole, or what was there before stays.
 
     Raises:
         ChexError: it can't be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        if path.is_file() or not path.exists():
+            write_file(path.resolve(), data)  # what a link points to, not the link
+        else:  # a device, or a pipe
+            path.write_bytes(data)
     except OSError as error:
-        with suppress(OSError):
-            if path.is_file():  # no device
-                path.unlink()
         raise ChexError(f"{path} can't be written ({error.strerror}): give another file") from None

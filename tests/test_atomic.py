@@ -32,6 +32,20 @@ def test_a_new_directory_is_readable_by_all(tmp_path: Path) -> None:
     assert (path / "a").stat().st_mode & 0o777 == 0o644
 
 
+def test_what_is_new_is_as_open_as_the_umask_lets_and_what_is_replaced_as_it_was(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        replace_directory(tmp_path / "run", {"a": b"1"})
+        write_file(tmp_path / "table", b"1")
+    finally:
+        os.umask(before)
+    files = (tmp_path / "run", tmp_path / "run" / "a", tmp_path / "table")
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o700, 0o600, 0o600]
+    replace_directory(tmp_path / "run", {"a": b"2"})
+    write_file(tmp_path / "table", b"2")
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o700, 0o600, 0o600]
+
+
 def test_files_below_are_replaced_and_their_directories_reach_the_disk(
     kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

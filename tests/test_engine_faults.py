@@ -139,6 +139,13 @@ def test_reports_need_no_disk_and_no_half_of_one_is_left(tiny_bundle: Path, tmp_
         assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
     command_line.write(file, data["pdf"])
     assert file.read_bytes() == data["pdf"]
+    link = tmp_path / "link.pdf"
+    link.symlink_to(file)
+    with full_disk(room=1000), pytest.raises(ChexError, match="can't be written"):
+        command_line.write(link, bytes(5000))
+    assert file.read_bytes() == data["pdf"]  # the former report is not lost
+    command_line.write(link, b"new")
+    assert (link.is_symlink(), file.read_bytes()) == (True, b"new")
 
 
 def test_overlays_on_a_full_disk_are_a_sentence_and_the_run_goes_on(
