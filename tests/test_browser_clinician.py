@@ -24,6 +24,17 @@ pytestmark = [
 ]
 
 
+ON_PRIMARY = ("rgb(255, 255, 255)", "rgb(6, 18, 26)")
+BOTH = """() => {
+  window.both = 0;
+  const look = () => {
+    const text = document.body.innerText;
+    window.both += text.includes("Open other films") && text.includes("Nothing to read yet");
+  };
+  new MutationObserver(look).observe(document.body, {subtree: true, childList: true, characterData: true});
+}"""
+
+
 @pytest.fixture(params=[1440, 420])
 def page(request: pytest.FixtureRequest, browser: "playwright.Browser") -> Iterator["playwright.Page"]:
     with session(browser, request.param) as opened:
@@ -60,6 +71,16 @@ def saved(page: "playwright.Page", button: str) -> bytes:
 def text_of(data: bytes) -> str:
     reader = pypdf.PdfReader(io.BytesIO(data))
     return " ".join(" ".join(page.extract_text() for page in reader.pages).split())
+
+
+def test_the_words_of_the_start_are_gone_while_a_film_is_read(address: str, page: "playwright.Page") -> None:
+    page.goto(address)
+    settled(page)
+    page.evaluate(BOTH)
+    file = {"name": "film.png", "mimeType": "image/png", "buffer": phantom.png(size=1500)}
+    page.locator('input[type="file"]').first.set_input_files(file)
+    page.locator(".viewer canvas").first.wait_for()
+    assert page.evaluate("window.both") == 0
 
 
 def test_a_dicom_is_read_judged_and_filed(address: str, page: "playwright.Page") -> None:
@@ -106,7 +127,10 @@ def test_a_png_has_every_other_export(address: str, page: "playwright.Page") -> 
 def test_what_is_no_film_is_withheld_until_the_reader_insists(address: str, page: "playwright.Page") -> None:
     open_film(page, address, letter(), "letter.png")
     assert page.get_by_text("does not look like").count() >= 1
-    assert not page.get_by_role("button", name="Show the model's reading").is_enabled()
+    off = page.get_by_role("button", name="Show the model's reading")
+    assert not off.is_enabled()
+    # The colours of text on the primary colour, which a button that is off does not have.
+    assert off.evaluate("button => getComputedStyle(button).color") not in ON_PRIMARY
     assert page.locator(".viewer .finding").count() == 0
     revealed(page)
     assert page.get_by_text("Read on your request although").count() == 1

@@ -23,11 +23,11 @@ _ALL: Final = ""
 def page() -> None:
     """Draw the page."""
     opened = desk()
+    # Emptied at once where a film is open: else its words would stand beside the wait for the reading.
+    start = st.empty()
     if opened is None:
-        st.title(tr("Analyse"))
-        st.caption(tr("Upload a chest X-ray and see what the model makes of it, and why.") + f" {tr(NOTICE)}")
-        choose_films()
-        st.info(tr("Nothing to read yet: upload a film, or try an example."), icon=":material/upload_file:")
+        with start.container():
+            _start()
         return
     row = st.container(horizontal=True, vertical_alignment="center")
     row.title(tr("Analyse"), anchor=False)
@@ -37,6 +37,13 @@ def page() -> None:
         st.caption(f":material/science: {opened.remark()}")
     with guard():
         _show(active_predictor(), opened.opened, row)
+
+
+def _start() -> None:
+    st.title(tr("Analyse"))
+    st.caption(tr("Upload a chest X-ray and see what the model makes of it, and why.") + f" {tr(NOTICE)}")
+    choose_films()
+    st.info(tr("Nothing to read yet: upload a film, or try an example."), icon=":material/upload_file:")
 
 
 def _show(predictor: Predictor, opened: Opened, row: DeltaGenerator) -> None:
