@@ -23,7 +23,7 @@ def imported(file: Path) -> set[str]:
 def test_the_app_is_a_router_only() -> None:
     names = imported(ROOT / "app.py")
     ours = {f"chexmodel.{name}" for name in ("language", "ui")}
-    ours |= {f"chexmodel.ui.{name}" for name in ("components", "languages", "sign_in")}
+    ours |= {f"chexmodel.ui.{name}" for name in ("bundles", "components", "languages", "sign_in")}
     assert names == {"pathlib", "streamlit", *ours}
 
 
