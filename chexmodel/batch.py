@@ -101,7 +101,10 @@ def read_film(
     except ChexError as error:
         result = unread(entry, str(error))
     except Exception as error:  # a defect of ours must not take the other films along
-        reason = tr("Reading this film failed unexpectedly ({error}).", error=type(error).__name__)
+        reason = tr(
+            "Reading this film failed unexpectedly ({error}): try it alone; if it fails again, report it.",
+            error=type(error).__name__,
+        )
         result = unread(entry, reason)
     return replace(result, seconds=time.perf_counter() - started)
 
@@ -109,13 +112,14 @@ def read_film(
 def _judged(entry: Entry, prediction: Prediction) -> Result:
     gate = prediction.gate
     rejected = gate is not None and not gate.accepted
-    warnings = list(prediction.audit.warnings)
+    reason = gate.reason if gate is not None and rejected else ""
+    warnings = [warning for warning in prediction.warnings if warning != reason]
     if prediction.audit.view is None and (hint := view_hint(entry.view)) is not None:
         warnings.append(hint)
     return Result(
         entry=entry,
         status="withheld" if rejected else "read",
-        reason=gate.reason if gate is not None and rejected else "",
+        reason=reason,
         gated=gate is not None,
         probabilities=np.full(len(OBSERVATIONS), np.nan) if rejected else prediction.probabilities,
         decisions=("",) * len(OBSERVATIONS) if rejected else tuple(prediction.frame()["decision"]),

@@ -6,9 +6,11 @@ process that may crash, hang or be killed. They talk through pipes (`decoding_wo
 
 import os
 import threading
+import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Final, Self, cast
 
@@ -47,6 +49,7 @@ class Decoders:
         self._lock = threading.Lock()
         self._idle = deque[Worker]()  # the next one at the right, those that are starting at the left
         self._busy = set[Worker]()
+        weakref.finalize(self, _end, self._busy, self._idle)
         self._ready_another()
 
     def read(self, source: Source, *, frame: int = 0) -> Film:
@@ -109,8 +112,7 @@ class Decoders:
         with self._lock:
             ending = [*self._busy, *self._idle]
             self._idle.clear()
-        for worker in ending:
-            worker.end()
+        _end(ending)
 
     def __enter__(self) -> Self:  # noqa: D105
         return self
@@ -159,3 +161,8 @@ class Decoders:
         """Start a worker; where the system has no room for a process, that is told when one is needed."""
         with suppress(OSError):
             self._idle.append(Worker())
+
+
+def _end(*workers: Iterable[Worker]) -> None:
+    for worker in chain(*workers):
+        worker.end()

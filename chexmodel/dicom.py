@@ -145,6 +145,11 @@ def _check_compressed(header: Dataset, frame: int) -> None:
             )
         )
     if not syntax.is_encapsulated:
+        # ACR-NEMA had the bits at the top of a word, DICOM no more: read as usual, they would be noise.
+        if header.get("HighBit") not in (None, header.BitsStored - 1):
+            raise ImageError(
+                tr("The bits of this DICOM's pixels do not lie where the standard has them: export it anew.")
+            )
         return
     offsets = (
         (header.ExtendedOffsetTable, header.ExtendedOffsetTableLengths)

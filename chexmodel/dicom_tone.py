@@ -54,7 +54,7 @@ def monochrome_tone(stored: NDArray[Any], header: Dataset) -> Toned:
     """
     padding = _padding(stored, header)
     rescale, actions = _rescale(header)
-    tone, window, warnings = _window(header)
+    tone, window, warnings = _window(header, signed=_below_zero(stored, rescale))
     if window is not None:
         actions.append(tr("applied {window}", window=window))
     elif header.BitsStored <= 8 and not actions and stored.min() >= 0:
@@ -128,10 +128,18 @@ def _rescale(header: Dataset) -> tuple[Step, list[str]]:
     return partial(_linear, slope=slope, intercept=intercept), [done]
 
 
-def _window(header: Dataset) -> tuple[Step, str | None, list[str]]:
+def _below_zero(stored: NDArray[Any], rescale: Step) -> bool:
+    """Whether the smallest or the largest stored value is negative once it is rescaled."""
+    ends = rescale(np.array([stored.min(), stored.max()], np.float32))
+    return float(ends.min()) < 0
+
+
+def _window(header: Dataset, *, signed: bool) -> tuple[Step, str | None, list[str]]:
     """Return the VOI LUT or the first window, to [0, 1]; its name, None where there is none; warnings."""
     if sequence := header.get("VOILUTSequence"):
         table, first = _table(sequence[0], header)
+        if signed and first >= 2**15:
+            first -= 2**16  # PS3.3 C.11.2.1.1: signed as what it is applied to, which pydicom does not know
         table /= np.float32(white_of(table.max()))
         voi = partial(_look_up, table=table, first=first)
         return voi, tr("VOI LUT of {count} entries", count=table.size), []
@@ -148,7 +156,9 @@ def _window(header: Dataset) -> tuple[Step, str | None, list[str]]:
     if function == "SIGMOID":
         return partial(_sigmoid, centre=centre, width=width), name, []
     if function == "LINEAR":  # PS3.3 C.11.2.1.2.1: half a grey value off, by definition
-        centre, width = centre - 0.5, max(width - 1, 1e-6)
+        if width == 1:
+            return partial(_above, limit=centre - 0.5), name, []
+        centre, width = centre - 0.5, width - 1
     return partial(_between, centre=centre, width=width), name, []
 
 
@@ -178,6 +188,10 @@ def _between(values: Pixels, *, centre: float, width: float) -> Pixels:
     values /= np.float32(width)
     values += np.float32(0.5)
     return np.clip(values, 0, 1, out=values)
+
+
+def _above(values: Pixels, *, limit: float) -> Pixels:
+    return (values > np.float32(limit)).astype(np.float32)
 
 
 def _sigmoid(values: Pixels, *, centre: float, width: float) -> Pixels:

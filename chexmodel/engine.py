@@ -149,10 +149,10 @@ class OnnxEngine:
 
 
 class Trial:
-    """A fast engine on trial: until `films` were the same, a second one runs each too, and takes over if not.
+    """A fast engine on trial: until `films` have passed, a second one runs too, and takes over if it differs.
 
-    Films that are read at the same time as those are compared as well. For a file that was compared on the
-    program's own phantoms, where no X-ray was at hand.
+    Whoever reads says by `passed` that what was compared was a film, not another picture. For a file that was
+    compared on the program's own phantoms, where no X-ray was at hand.
     """
 
     def __init__(self, fast: Engine, sure: Engine, films: int = TRIAL) -> None:
@@ -173,8 +173,11 @@ class Trial:
             return used.run(image)
         result, sure = used.run(image), self._sure.run(image)
         if distance(sure, result).tolerable:
-            with self._lock:
-                self._left -= 1
             return result
         self._used = self._sure
         return sure
+
+    def passed(self) -> None:
+        """Count a film whose passes were the same."""
+        with self._lock:
+            self._left -= 1

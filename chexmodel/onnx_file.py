@@ -114,26 +114,28 @@ def engine_of(loaded: Bundle, *, threads: int) -> Engine | None:
         BundleError: as `read`, ONNX Runtime is not installed, or does not take the file.
     """
     weights = loaded.manifest.weights_sha256
-    found, problem = None, None
+    problem = None
     for place in (loaded.path, cache_directory(weights)):
         try:
-            found = found or read(place, weights)
+            if (found := read(place, weights)) is not None:
+                fast = _loaded(found[0], threads)
+                return fast if found[1].parity.real else Trial(fast, TorchEngine(loaded.network))
         except BundleError as error:
             problem = problem or error
-    if found is None:
-        if problem is not None:
-            raise problem
-        return None
-    model, record = found
+    if problem is not None:
+        raise problem
+    return None
+
+
+def _loaded(model: bytes, threads: int) -> OnnxEngine:
     try:
-        fast = OnnxEngine.of(model, threads=threads)
+        return OnnxEngine.of(model, threads=threads)
     except ImportError as error:
         raise absent(error) from error
     except Exception as error:  # ONNX Runtime's own, of a file that another version wrote
         raise BundleError(
             tr("ONNX Runtime does not take model.onnx ({error}): write it anew", error=type(error).__name__)
         ) from error
-    return fast if record.parity.real else Trial(fast, TorchEngine(loaded.network))
 
 
 def absent(error: ImportError) -> BundleError:

@@ -12,7 +12,7 @@ from chexmodel import bundle, images, machine, onnx_file
 from chexmodel.bundle import Bundle
 from chexmodel.calibration import probabilities
 from chexmodel.correction import UPRIGHT, Correction
-from chexmodel.engine import Engine, TorchEngine
+from chexmodel.engine import Engine, TorchEngine, Trial
 from chexmodel.errors import BundleError
 from chexmodel.film import Film, Grey
 from chexmodel.gate import Gate, GateResult, Look, judge
@@ -146,7 +146,9 @@ class Predictor:
         clock.end("check")
         logits = np.where(self._trained, out.logits.astype(np.float64), np.nan)
         probs = probabilities(logits, self.bundle.calibrations)
-        remarks = (tr(NO_GATE),) if gate is None else (gate.reason,) * (not gate.accepted)
+        if isinstance(engine, Trial) and (gate is None or gate.accepted):
+            engine.passed()
+        rejected = () if gate is None or gate.accepted else (gate.reason,)
         return Prediction(
             logits=logits,
             probabilities=probs,
@@ -160,7 +162,7 @@ class Predictor:
             not_trained=dict(self.bundle.manifest.not_trained),
             audit=film.audit,
             grey=film.grey,
-            warnings=(*film.audit.warnings, *self.stale(), *remarks),
+            warnings=(*film.audit.warnings, *self.remarks(), *rejected),
             _network=self.bundle.network,
             _input=tensor,
             _square=square,
@@ -185,8 +187,12 @@ class Predictor:
         square = to_square8(grey, preprocessing.size)
         return square, preprocessing.normalise(square)
 
-    def stale(self) -> tuple[str, ...]:
-        """Say so where the thresholds are of other weights than these; former versions kept no note of it."""
+    def remarks(self) -> tuple[str, ...]:
+        """Say of the model what is to be known before trusting any of its readings."""
+        return (*self._stale(), *(tr(NO_GATE),) * (self.bundle.gate is None))
+
+    def _stale(self) -> tuple[str, ...]:
+        # Former versions kept no note of the weights: then nothing is said.
         fitted_to = {point.weights_sha256 for point in self.bundle.thresholds} - {""}
         if fitted_to <= {self.bundle.manifest.weights_sha256}:
             return ()

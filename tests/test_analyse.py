@@ -159,6 +159,15 @@ def test_one_bad_file_among_films_is_named_and_the_others_open(
     assert len(panes(at)) == 1
 
 
+def test_a_film_that_is_there_twice_stops_nothing(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = phantom.png(size=64, seed=1), phantom.png(size=64, seed=2)
+    at = upload(opened(made, monkeypatch), ("a.png", one), ("b.png", one), ("c.png", other))
+    choice = next(box for box in at.selectbox if box.label.startswith("Film (of"))
+    choice.select_index(2)
+    assert len(ran(at).error) == 0
+    assert len(panes(at)) == 1
+
+
 def test_films_of_a_zip_are_listed_and_one_is_opened(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as packed:

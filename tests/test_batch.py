@@ -61,6 +61,15 @@ def test_one_bad_film_never_stops_the_rest(predictor: Predictor, results: list[b
     assert sum("lateral" in warning for warning in results[3].warnings) == 1
 
 
+def test_what_holds_for_all_readings_of_a_model_is_told_of_each(
+    predictor: Predictor, results: list[batch.Result]
+) -> None:
+    assert predictor.remarks()  # it has no check of the input
+    assert all(set(predictor.remarks()) <= set(result.warnings) for result in results[::2])
+    table = pd.read_csv(io.BytesIO(to_csv(results, (), predictor)))
+    assert predictor.remarks()[0] in table["warnings"][0]
+
+
 def test_of_a_film_a_thumbnail_is_kept_and_no_pixels(results: list[batch.Result]) -> None:
     picture = Image.open(io.BytesIO(results[3].thumbnail))
     assert (picture.size, picture.mode, picture.info) == ((64, 48), "L", {})
@@ -239,10 +248,17 @@ def test_a_film_goes_by_the_name_it_came_under(page: AppTest, tmp_path: Path) ->
     assert any("All 2 films are done" in text.value for text in page.caption)
 
 
-def test_the_page_makes_the_overlays_when_asked(page: AppTest) -> None:
+def test_the_page_makes_the_overlays_when_asked(page: AppTest, tmp_path: Path) -> None:
     press(page, "Read all")
     labels = {button.proto.label for button in page.get("download_button")}
     assert labels == {"All findings (CSV)"}
     press(page, "Make the overlays")
     labels = {button.proto.label for button in page.get("download_button")}
     assert labels == {"All findings (CSV)", "Overlays (ZIP)"}
+    upload(tmp_path / "films", {f"renamed {name}": data for name, data in FILMS[::2][:2]})
+    labels = {button.proto.label for button in ran(page).get("download_button")}
+    assert "Overlays (ZIP)" not in labels  # the former names are in it
+
+
+def test_the_page_says_once_what_holds_for_the_model(page: AppTest, predictor: Predictor) -> None:
+    assert [predictor.remarks()[0] in warning.value for warning in page.warning] == [True]

@@ -1,5 +1,6 @@
 """Reading in worker processes: the same films and sentences, and what becomes of a worker that is lost."""
 
+import gc
 import io
 import os
 import signal
@@ -238,6 +239,16 @@ def test_fifty_kills_leave_nothing_behind() -> None:
         assert len(killed) > 25  # one may be struck twice
         assert not any(map(alive, killed - set(decoders.pids)))
         assert (handles(), threading.active_count()) == (held, running)
+
+
+def test_workers_end_with_the_object_that_has_them() -> None:
+    decoders = Decoders(1)
+    decoders.read(PNG)
+    pids = decoders.pids
+    assert pids
+    del decoders
+    gc.collect()
+    eventually(lambda: not any(map(alive, pids)))
 
 
 def test_workers_are_replaced_after_some_files(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,27 @@ def test_lookup_tables_clamp_at_both_ends() -> None:
     np.testing.assert_allclose(modality.pixels, 1 - RAMP / 4095, atol=1e-6)
 
 
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_a_lookup_table_may_begin_below_zero_though_pixels_are_unsigned(syntax: str) -> None:
+    table = np.linspace(0, 4095, 4096).astype(np.uint16)
+    voi = lut(table, 0, 12)
+    voi[0].LUTDescriptor = [4096, -1024, 12]
+    voi[0]["LUTDescriptor"].VR = "SS"
+    film = read(dicom(syntax=syntax, RescaleSlope=1, RescaleIntercept=-1024, VOILUTSequence=voi))
+    np.testing.assert_allclose(film.pixels, RAMP / 4095, atol=1e-3)
+
+
+def test_a_window_of_one_value_is_a_step() -> None:
+    film = read(dicom(WindowCenter=2000.5, WindowWidth=1))
+    np.testing.assert_array_equal(film.pixels, RAMP > 2000)
+
+
+def test_bits_at_the_top_of_a_word_are_refused() -> None:
+    with pytest.raises(ImageError, match="do not lie where the standard has them"):
+        read(dicom(RAMP * 16, HighBit=15))
+    assert read(dicom(HighBit=None)).audit.bits == 12
+
+
 def test_padding_neither_widens_the_range_nor_shines() -> None:
     values = RAMP // 4 + 1000
     values[:, :8] = 4000

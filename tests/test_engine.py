@@ -18,6 +18,7 @@ from chexmodel.__main__ import main
 from chexmodel.engine import Distance, OnnxEngine, Pass, TorchEngine, Trial, distance, farthest
 from chexmodel.errors import BundleError, ChexError
 from chexmodel.explain import METHODS
+from chexmodel.gate import GateResult
 from chexmodel.onnx_file import MODEL, RECORD
 from chexmodel.predictor import Prediction
 
@@ -186,6 +187,32 @@ def test_an_engine_on_trial_that_differs_is_left(made: Path) -> None:
     for _ in range(5):
         trial.run(image)
     assert (trial.name, right.runs) == ("right", 5)
+    assert compared(trial, image)  # five pictures, but nobody said that one was a film
+    for _ in range(3):
+        assert compared(trial, image)
+        trial.passed()
+    assert not compared(trial, image)
+
+
+def compared(trial: Trial, image: torch.Tensor) -> bool:
+    """Whether the second engine runs too."""
+    sure, trial._sure = trial._sure, Counting(0)
+    trial.run(image)
+    runs, trial._sure, trial._used = trial._sure.runs, sure, trial._fast
+    return runs > 0
+
+
+@pytest.mark.parametrize(("accepted", "left"), [(True, 0), (False, 3)])
+def test_only_films_count_for_a_trial(
+    made: Path, monkeypatch: pytest.MonkeyPatch, accepted: bool, left: int
+) -> None:
+    predictor = Predictor.from_bundle(made)
+    assert isinstance(predictor._engine, Trial)
+    monkeypatch.setattr(Predictor, "_gated", lambda *_: GateResult(accepted, "" if accepted else "no film"))
+    object.__setattr__(predictor.bundle, "gate", object())
+    for _ in range(3):
+        predictor.predict(FILM)
+    assert predictor._engine._left == left
 
 
 def test_films_read_at_once_with_the_first_are_compared_too() -> None:
@@ -197,6 +224,8 @@ def test_films_read_at_once_with_the_first_are_compared_too() -> None:
         list(threads.map(trial.run, [image] * 6))
     assert (fast.runs, sure.runs) == (6, 6)
     fast.wait = None
+    for _ in range(3):
+        trial.passed()
     trial.run(image)
     assert (fast.runs, sure.runs) == (7, 6)
     trial = Trial(wrong, sure)

@@ -1,5 +1,6 @@
 """The fast engine can't be made, the disk is full: PyTorch reads on, nothing is left half written."""
 
+import hashlib
 import shutil
 import stat
 import threading
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from apps import ran
 from faults import (
     FILM,
     FILMS,
@@ -15,13 +17,14 @@ from faults import (
 )
 from reports import reported
 from stopped_runs import assert_same_run, config, resumed
+from streamlit.testing.v1 import AppTest
 
 from chexmodel import bundle, command_line, onnx_export, onnx_file
 from chexmodel.__main__ import main
 from chexmodel.errors import BundleError, ChexError
 from chexmodel.predictor import Predictor
 from chexmodel.report_formats import FORMATS
-from chexmodel.ui import service
+from chexmodel.ui import bundles, service
 from train.fit import fit
 
 
@@ -55,10 +58,10 @@ def test_a_bundle_that_goes_while_its_fast_engine_is_made(slow: Predictor, event
     shutil.rmtree(slow.bundle.path)
     service.make_fast(slow)
     assert slow.engine.startswith("PyTorch")
-    assert "could not be made, PyTorch goes on reading: " in slow.engine_note
-    assert f"{slow.bundle.path} is no directory" in slow.engine_note
+    assert not service.being_made(slow)
     (event,) = events("engine")
-    assert (event["outcome"], event["message"]) == ("failed", slow.engine_note)
+    assert event["outcome"] == "failed"
+    assert f"{slow.bundle.path} is no directory" in event["message"]
     assert np.isfinite(slow.predict(FILM[1]).logits).any()
 
 
@@ -71,7 +74,12 @@ def test_a_bundle_that_goes_while_its_fast_engine_is_made(slow: Predictor, event
     ],
 )
 def test_a_program_that_fails_to_make_it_leaves_torch_and_its_reason(
-    slow: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str | None, said: str
+    slow: Predictor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    events: Events,
+    program: str | None,
+    said: str,
 ) -> None:
     fake = tmp_path / "python"
     if program is not None:
@@ -81,7 +89,49 @@ def test_a_program_that_fails_to_make_it_leaves_torch_and_its_reason(
     for _ in range(2):  # and the next one may try again
         service.make_fast(slow)
         assert slow.engine.startswith("PyTorch")
-        assert said in slow.engine_note
+        assert said in events("engine")[-1]["message"]
+
+
+def test_a_file_that_onnx_runtime_does_not_take_stands_in_no_other_ones_way(
+    slow: Predictor, events: Events
+) -> None:
+    """As another version of it may have written: the record is right, the file is not for this one."""
+    path, data = slow.bundle.path, b"for another version"
+    record = _record().model_copy(
+        update={
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "weights_sha256": slow.bundle.manifest.weights_sha256,
+        }
+    )
+    onnx_file.write(path, data, record)
+    predictor = Predictor.from_bundle(path)
+    assert "does not take model.onnx" in predictor.engine_note
+    service.make_fast(predictor)
+    assert [event["outcome"] for event in events("engine")] == ["made"]
+    assert predictor.engine.startswith("ONNX Runtime")
+    assert Predictor.from_bundle(path).engine.startswith("ONNX Runtime")
+
+
+def test_the_page_says_in_the_readers_language_that_it_is_being_made(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(onnx_file.CACHE, str(tmp_path / "cache"))
+    monkeypatch.setattr(service, "load", Predictor.from_bundle)  # which finds none, and makes none
+    monkeypatch.setattr(service, "being_made", lambda _: True)
+    assert any("is being made" in said for said in _model_page(tiny, "en"))
+    monkeypatch.setattr(service, "being_made", lambda _: False)
+    said = _model_page(tiny, "fr")
+    assert any("le journal du serveur dit pourquoi" in caption for caption in said)
+    assert not any(str(tmp_path) in caption for caption in said)
+
+
+def _model_page(chosen: Path, language: str) -> list[str]:
+    """The captions of the Model page."""
+    at = AppTest.from_file(str(Path(__file__).resolve().parents[1] / "app.py"), default_timeout=60)
+    at.session_state[bundles.MODEL_KEY] = str(chosen)
+    at.query_params["lang"] = language
+    at.switch_page("chexmodel/ui/model.py")
+    return [caption.value for caption in ran(at).caption]
 
 
 def test_a_cache_that_can_not_be_looked_into_stops_no_reading(

@@ -66,8 +66,15 @@ def test_nothing_of_a_patient_is_in_the_log_of_the_app(
     good = [(f"Secret {k}.dcm", dicom(RAMP[: 40 + k])) for k in range(2)]
     upload(at, ("Jane Doe 4711.dcm", data), *good)  # the table of many films
     press(at, "Read")
+    upload(at, ("Jane Doe 4711.dcm", data))
+    if any("Show the" in button.label for button in at.button):  # then the exports, with the identity
+        press(at, "Show the")
+        next(box for box in at.checkbox if "file's name" in box.label).check()
+        ran(at)
     out, err = capfd.readouterr()
     written = json.dumps(events())
+    if kind == "an unknown character set":
+        assert any("pydicom" in place for event in events("warning") for place in event["frames"])
     assert events("batch")[0]["films"] >= len(good)
     for text in (out, err, caplog.text, written):
         assert not any(secret in text for secret in SECRETS), text
@@ -119,8 +126,14 @@ def test_refusals_and_exports_are_written(tiny: Path, events) -> None:
     assert made() == b"%PDF"
     with pytest.raises(ZeroDivisionError):
         journal.exported("csv", lambda: bytes(1 // 0))()
+
+    def clicked() -> bytes:
+        raise RerunException(RerunData())
+
+    with pytest.raises(RerunException):
+        journal.exported("overlays", clicked)()
     kinds = [(event["kind"], event["outcome"]) for event in events("export")]
-    assert kinds == [("pdf", "made"), ("csv", "failed")]
+    assert kinds == [("pdf", "made"), ("csv", "failed"), ("overlays", "interrupted")]
 
 
 def test_a_model_that_can_not_be_opened_is_written(tiny: Path, events) -> None:

@@ -12,11 +12,12 @@ import secrets
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -36,6 +37,7 @@ _MODEL: Final = "journal-model"
 
 def begin() -> None:
     """Get ready to write; serve metrics where they are asked for. Further calls do nothing."""
+    warnings.showwarning = _warned
     if not LOGGER.handlers:
         LOGGER.addHandler(logging.StreamHandler())
         LOGGER.setLevel(logging.INFO)
@@ -118,9 +120,11 @@ def exported(kind: str, make: Callable[[], bytes]) -> Callable[[], bytes]:
 
     def made() -> bytes:
         started = time.perf_counter()
-        facts: dict[str, object] = {"outcome": "made"}
+        facts: dict[str, object] = {"outcome": "interrupted"}  # by a click, which is no Exception
         try:
-            return make()
+            data = make()
+            facts = {"outcome": "made"}
+            return data
         except Exception as error:
             facts = _outcome(error)
             raise
@@ -188,6 +192,21 @@ def _format(image: bytes) -> str:
 def _megapixels(prediction: Prediction) -> float:
     """The film's millions of pixels, up to the next power of two: exact sizes might tell a machine."""
     return float(2.0 ** math.ceil(math.log2(prediction.grey.size / 1e6)))
+
+
+def _warned(
+    message: Warning | str,  # noqa: ARG001 – the arguments are Python's
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    """Write of a library's warning its kind and place: pydicom's quote the header.
+
+    Without the session: to ask for it may end the script, here in the middle of anything.
+    """
+    note("warning", session="", exception=category.__name__, frames=[f"{_place(filename)}:{lineno}"])
 
 
 def _retold(record: logging.LogRecord) -> bool:

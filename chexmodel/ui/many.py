@@ -55,6 +55,9 @@ def many(predictor: Predictor, entries: Sequence[Entry], refused: Sequence[Refus
     left = [entry for entry in entries if _key(predictor, entry) not in results]
     upload = _digest(entries)
     reading = bool(left) and st.session_state.get(_READING) == upload
+    remarks = predictor.remarks()
+    if remarks:
+        st.warning("\n".join(f"- {remark}" for remark in remarks), icon=":material/warning:")
     place = st.container()
     with place:
         _controls(done, left, upload, reading=reading)

@@ -50,7 +50,7 @@ def downloads(
         format_func=lambda name: tr("findings at or above threshold") if name is None else tr(name),
         help=tr("At most {side} px a side; only of films that were read.", side=OVERLAY_SIDE),
     )
-    state = (finding, *keys)
+    state = (finding, *keys, *(result.entry.name for result in done))  # the files in it bear their names
     kept = st.session_state.get(_ARCHIVE)
     if kept is None or kept[0] != state:
         st.session_state.pop(_ARCHIVE, None)  # of other films or another finding, and up to 500 MB

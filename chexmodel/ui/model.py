@@ -12,6 +12,7 @@ from chexmodel.language import current, mark, number, tr, using
 from chexmodel.predictor import Predictor
 from chexmodel.reasons import told
 from chexmodel.records import records
+from chexmodel.ui import service
 from chexmodel.ui.bundles import active_predictor
 from chexmodel.ui.components import NOTICE, guard, table
 
@@ -115,9 +116,12 @@ def _facts(bundle: Bundle) -> None:
 
 
 def _engine(predictor: Predictor) -> None:
-    # Where the server keeps its models is no matter of a visitor's.
-    note = predictor.engine_note.replace(f"{predictor.bundle.path.parent}/", "")
-    st.caption(tr("Computed by `{engine}`.", engine=predictor.engine) + f" {note}" * bool(note))
+    said = tr("Computed by `{engine}`.", engine=predictor.engine)
+    if service.being_made(predictor):
+        said += " " + tr("model.onnx, which is faster, is being made.")
+    elif predictor.engine_note:  # which names places on the server
+        said += " " + tr("There is no model.onnx, which is faster: the server's log says why.")
+    st.caption(said)
 
 
 def _not_trained(bundle: Bundle) -> None:

@@ -95,7 +95,7 @@ def choose_prior(others: Sequence[Entry]) -> None:
         others: the open films but the current one.
     """
     st.caption(tr("It is shown beside the current film, with the same zoom and window."))
-    for entry in others:
+    for entry in {entry.key: entry for entry in others}.values():  # a film may be there twice
         if st.button(entry.name, key=f"prior-{entry.key}", width="stretch"):
             st.session_state[_PRIOR] = Opened((entry,), ())
             st.rerun()

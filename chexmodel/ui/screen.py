@@ -14,7 +14,7 @@ from chexmodel.explain import EXACT, METHODS, Method, strength
 from chexmodel.gate import GateResult
 from chexmodel.language import mark, tr
 from chexmodel.position import SIDE_CAVEAT, position
-from chexmodel.predictor import NO_GATE, Prediction, Predictor
+from chexmodel.predictor import Prediction, Predictor
 from chexmodel.quality import view_hint
 from chexmodel.ui.cases import Case, Chosen, case_of, maps, read
 from chexmodel.ui.components import guard, table
@@ -95,9 +95,7 @@ def _warn(predictor: Predictor, prediction: Prediction, chosen: Chosen, case: Ca
     lateral = view_hint(chosen.entry.view)  # known from a table or a name, where no header says it
     if lateral is not None and lateral not in remarks:
         remarks.append(lateral)
-    if gate is None:
-        remarks.append(tr(NO_GATE))
-    remarks += predictor.stale()
+    remarks += predictor.remarks()
     if remarks:
         st.warning("\n".join(f"- {remark}" for remark in remarks), icon=":material/warning:")
 

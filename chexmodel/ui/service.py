@@ -29,6 +29,8 @@ _LOW: Final = 10  # niceness: whoever reads meanwhile goes first
 Step = TypeVar("Step")
 
 _making: Final = Lock()
+_wanted: Final = list[str]()
+"""Weights of which model.onnx is being made, once for each who waits for it."""
 
 
 @cache
@@ -62,31 +64,34 @@ def load(path: str) -> Predictor:
     return predictor
 
 
+def being_made(predictor: Predictor) -> bool:
+    """Whether model.onnx of this predictor's weights is being made, or waits for its turn."""
+    return predictor.bundle.manifest.weights_sha256 in _wanted
+
+
 def make_fast(predictor: Predictor) -> None:
     """Make model.onnx in the user's cache, and have the predictor take it up; one at a time.
 
-    Until then, and where it fails, PyTorch reads; why it failed is told by `Predictor.engine_note`.
+    Until then, and where it fails, PyTorch reads; why it failed is in the log.
     """
     weights = predictor.bundle.manifest.weights_sha256
-    being_made = tr("model.onnx, which is faster, is being made.")
-    predictor.engine_note = being_made
-    with _making:
-        if predictor.find_onnx():  # made for another predictor, or by another server
-            return
-        predictor.engine_note = being_made
-        reason = _export(predictor.bundle.path)
-    if predictor.find_onnx():
-        journal.note("engine", outcome="made", model=weights[:12])
-        return
-    predictor.engine_note = tr(
-        "model.onnx could not be made, PyTorch goes on reading: {reason}",
-        reason=reason or tr("the program that makes it was ended."),
-    )
-    journal.note("engine", outcome="failed", model=weights[:12], message=predictor.engine_note)
+    _wanted.append(weights)
+    try:
+        with _making:
+            if predictor.find_onnx():  # made for another predictor, or by another server
+                return
+            reason = _export(predictor.bundle.path)
+        if predictor.find_onnx():
+            journal.note("engine", outcome="made", model=weights[:12])
+        else:
+            why = reason or predictor.engine_note
+            journal.note("engine", outcome="failed", model=weights[:12], message=why)
+    finally:
+        _wanted.remove(weights)
 
 
 def _export(bundle: Path) -> str:
-    """Have model.onnx made by a process that may be lost; return the last line that it said on stderr."""
+    """Have model.onnx made by a process that may be lost; return why it failed, "" where it did not."""
     command = [sys.executable, "-m", "chexmodel", "export", str(bundle.resolve()), "--cache"]
     try:
         made = subprocess.Popen(
@@ -101,7 +106,9 @@ def _export(bundle: Path) -> str:
     except subprocess.TimeoutExpired:
         made.kill()
         _, said = made.communicate()
-    return said.decode(errors="replace").strip().rpartition("\n")[2]
+    if made.returncode == 0:
+        return ""
+    return said.decode(errors="replace").strip().rpartition("\n")[2] or "the program that makes it was ended"
 
 
 class Place:
