@@ -140,7 +140,7 @@ def _window(header: Dataset, *, signed: bool) -> tuple[Step, str | None, list[st
         table, first = _table(sequence[0], header)
         if signed and first >= 2**15:
             first -= 2**16  # PS3.3 C.11.2.1.1: signed as what it is applied to, which pydicom does not know
-        table /= np.float32(white_of(table.max()))
+        table /= np.float32(_white(sequence[0], table))
         voi = partial(_look_up, table=table, first=first)
         return voi, tr("VOI LUT of {count} entries", count=table.size), []
     if header.get("WindowCenter") is None or header.get("WindowWidth") is None:
@@ -216,6 +216,16 @@ def _table(item: Dataset, header: Dataset) -> tuple[Pixels, int]:
         wide = "<u2" if header.original_encoding[1] else ">u2"
         data = np.frombuffer(data, "u1" if bits == 8 and len(data) < 2 * count else wide)
     return np.asarray(data).ravel()[:count].astype(np.float32), first
+
+
+def _white(item: Dataset, table: Pixels) -> int:
+    """Return the white of a VOI LUT: of the bits that it states, PS3.3 C.11.2.1.1.
+
+    But 16 are stated of tables of 12 too, which would be black to the eye: then, or where an entry exceeds
+    what is stated, the white of what it uses.
+    """
+    bits, largest = int(item.LUTDescriptor[2]), float(table.max())
+    return 2**bits - 1 if 8 <= bits < 16 and largest < 2**bits else white_of(largest)
 
 
 def _look_up(values: Pixels, table: Pixels, first: int) -> Pixels:

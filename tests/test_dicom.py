@@ -119,6 +119,14 @@ def test_a_lookup_table_may_begin_below_zero_though_pixels_are_unsigned(syntax: 
     np.testing.assert_allclose(film.pixels, RAMP / 4095, atol=1e-3)
 
 
+@pytest.mark.parametrize(("bits", "white"), [(12, 4095), (16, 1023), (8, 1023)])
+def test_a_lookup_tables_white_is_that_of_its_bits(bits: int, white: int) -> None:
+    """But where 16 are stated, as of tables of 12 bits too, or fewer than its entries take."""
+    table = (np.arange(4096) // 8).astype(np.uint16)
+    film = read(dicom(VOILUTSequence=lut(table, 0, bits)))
+    assert film.pixels.max() == pytest.approx(511 / white)
+
+
 def test_a_window_of_one_value_is_a_step() -> None:
     film = read(dicom(WindowCenter=2000.5, WindowWidth=1))
     np.testing.assert_array_equal(film.pixels, RAMP > 2000)
