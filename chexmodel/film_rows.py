@@ -56,7 +56,7 @@ def read_file(predictor: Predictor, file: FilmFile, order: Order) -> list[Row]:
 
 
 def _rows(predictor: Predictor, name: str, data: bytes, order: Order) -> list[Row]:
-    films, refused = open_uploads([(name, data)])
+    films, refused = open_uploads([(name, data)], seconds=None)  # a busy machine must not lose films
     if not data.startswith(ZIP):
         digest = films[0].key if films else hashlib.sha256(data).hexdigest()  # a lone film's key is that
         rows = [_read(predictor, film, name, digest, order, PurePosixPath(name).parent) for film in films]
@@ -109,9 +109,9 @@ def _bytes(file: FilmFile) -> bytes:
     Raises:
         ImageError: it can't be opened, is empty or too large.
     """
-    if file.size == 0 and Path(file.path).exists():
-        check_bytes(0)  # before opening: a pipe would wait for its writer
     try:
+        if file.size == 0 and Path(file.path).exists():
+            check_bytes(0)  # before opening: a pipe would wait for its writer
         with Path(file.path).open("rb") as handle:
             head = handle.read(len(ZIP))
             if head != ZIP:

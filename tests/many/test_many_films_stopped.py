@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import itertools
 import os
 import shutil
 import signal
@@ -9,16 +10,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from many_films import scores, tables
+from many_films import scores, tables, zipped
 from tiny_bundle import UNTRAINED, write_tiny_bundle
 
-from chexmodel import headless, phantom
+from chexmodel import containers, film_rows, headless, phantom
 from chexmodel.__main__ import main
 from chexmodel.predictor import Prediction, Predictor
 
@@ -44,21 +46,31 @@ def test_an_interrupted_run_goes_on(
     workers: int,
 ) -> None:
     read(drawn, out="straight")
-    predict, calls = Predictor.predict, iter(range(10**6))
+    predict, calls, given = Predictor.predict, iter(range(10**6)), list[bytes]()
 
     def interrupted(self: Predictor, image: bytes, **options: Any) -> Prediction:
         if next(calls) == 7:
             raise KeyboardInterrupt
+        given.append(image)
         return predict(self, image, **options)
 
     monkeypatch.setattr(Predictor, "predict", interrupted)
     assert read(drawn, "--workers", workers) == 130
     assert "the same command goes on from there" in capsys.readouterr().err
     assert not (tmp_path / "out" / "scores.csv").exists()
+    kept = [
+        digest
+        for part in (tmp_path / "out" / "parts").iterdir()
+        for digest in pq.read_table(part)["sha256"].to_pylist()
+    ]
+    assert 0 < len(kept) < 12
+    given.clear()
     assert read(drawn) == 0
     capsys.readouterr()
+    again = [hashlib.sha256(image).hexdigest() for image in given]
+    assert len(again) == 12 - len(kept)
+    assert not set(again) & set(kept)
     assert tables(tmp_path / "out") == tables(tmp_path / "straight")
-    assert next(calls) < 2 * 12  # the films before the interruption were not read again
 
 
 def test_a_killed_run_goes_on(
@@ -128,6 +140,44 @@ def test_what_could_not_be_opened_is_tried_again(
     assert "Input/output error" in row["reason"]
     assert read(drawn) == 0
     assert len(scores(tmp_path / "out")) == 12
+
+
+def test_what_can_not_even_be_looked_at_is_told_and_stops_nothing(
+    read: Any, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Path.stat
+
+    def closed(self: Path, **options: Any) -> Any:
+        if self.name == "05.png":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return plain(self, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", closed)
+        assert read(drawn) == 1
+    table = scores(tmp_path / "out")
+    assert "Permission denied" in table.loc["05.png", "reason"]
+    assert (table["status"] == "read").sum() == 11
+
+
+def test_a_busy_machine_loses_no_film_of_an_archive(
+    read: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "busy.zip"
+    archive.write_bytes(zipped({f"{seed}.png": phantom.png(size=64, seed=seed) for seed in range(3)}))
+    hours = SimpleNamespace(monotonic=itertools.count(0, 3600).__next__)
+    monkeypatch.setattr(containers, "time", hours)
+    assert read(archive) == 0
+    assert scores(tmp_path / "out")["status"].tolist() == ["read"] * 3
+
+
+def test_an_archive_too_large_is_a_row(read: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = tmp_path / "large.zip"
+    archive.write_bytes(zipped({"noise": os.urandom(2**20)}))
+    monkeypatch.setattr(film_rows, "MAX_ARCHIVE", 2**20)
+    assert read(archive) == 1
+    (reason,) = scores(tmp_path / "out")["reason"]
+    assert reason == "The archive is 1 MB; the limit is 1 MB: unpack it."
 
 
 def test_other_settings_are_refused_until_restarted(
