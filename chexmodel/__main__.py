@@ -143,7 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             prog="python -m chexmodel", description="Read chest X-rays from the shell.", args=arguments
         )
     except ChexError as error:
-        print(error, file=sys.stderr)
+        print(
+            str(error).encode(errors="backslashreplace").decode(), file=sys.stderr
+        )  # paths may be any bytes
         return 2
     return int(status or 0)
 

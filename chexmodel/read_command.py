@@ -43,7 +43,7 @@ def read(
         paths: PNG, JPEG, TIFF or DICOM files, up to 50 MB. With --out also ZIPs of up to 200 of them, folders
             with all that is in them, patterns in quotes ("films/**/*.dcm"), and @LIST: a text file with a
             path a line.
-        out: read all PATHs into this folder.
+        out: read all PATHs into this folder; what it holds of a run is never read as films.
         model: the bundle to read with.
         csv: of one FILE: also write the findings as a table. Default: not written.
         overlay: of one FILE: also write the film with the heatmap of one finding, at its size. Default: not
@@ -108,6 +108,7 @@ def _many(
     *,
     restart: bool,
 ) -> int:
+    from chexmodel.film_files import printable
     from chexmodel.film_rows import Order
     from chexmodel.headless import in_threads, read_many
     from chexmodel.predictor import Predictor
@@ -137,12 +138,12 @@ def _many(
             )
     except KeyboardInterrupt:
         print(
-            f"interrupted: {out} keeps what was read, the same command goes on from there",
+            f"interrupted: {printable(out)} keeps what was read, the same command goes on from there",
             file=sys.stderr,
         )
         return 130
     found = summary.statuses
     counts = ", ".join(f"{found[status]:,} {status}" for status in ("read", "withheld", "not read"))
     print(f"{found.total():,} films: {counts}; {summary.files:,} files were read by this run")
-    print(" and ".join(map(str, summary.tables)))
+    print(" and ".join(map(printable, summary.tables)))
     return 1 if summary.statuses["not read"] else 0
