@@ -7,7 +7,7 @@ from typing import Final
 
 from chexmodel.atomic import write_file
 from chexmodel.batch import Findings, facts, read_film, scores
-from chexmodel.batch_pictures import file_name
+from chexmodel.batch_pictures import cut, file_name
 from chexmodel.containers import Entry, open_uploads
 from chexmodel.errors import ImageError
 from chexmodel.filetype import ZIP
@@ -84,6 +84,8 @@ def _refused(path: str, reason: str, digest: str | None) -> Row:
 
 
 def _save(out: Path, name: PurePosixPath, png: bytes) -> str:
+    # Escaped bytes make a folder's name longer than it was.
+    name = PurePosixPath(*(cut(part, 255) for part in name.parts))
     file = out / OVERLAYS / name
     with told(out):
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -145,6 +145,14 @@ def test_a_relative_folder_with_a_colon(
         assert main(["read", "drawn", "--out", "run-10:30", "--model", str(tiny_bundle), *options]) == 0
 
 
+def test_overlays_of_the_longest_names(read: Any, drawn: Path, tmp_path: Path) -> None:
+    folder = drawn.rename(drawn.parent / os.fsdecode(b"\xff" * 250))
+    (folder / "01.png").rename(folder / ("𠀀" * 62 + ".png"))
+    assert read(tmp_path / "*" / "*.png", "--overlays", "Edema") == 0
+    table = scores(tmp_path / "out")
+    assert all((tmp_path / "out" / "overlays" / name).is_file() for (name,) in table["overlays"])
+
+
 def test_names_of_any_bytes(read: Any, drawn: Path, tmp_path: Path) -> None:
     strange = [b"\xff\xfe.png", "Röntgen\n2.png".encode()]
     for name in strange:
