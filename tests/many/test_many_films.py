@@ -135,11 +135,14 @@ def test_without_ray(
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:999999"])
 def test_a_cluster_that_is_not_there(
-    read: Any, drawn: Path, address: str, capsys: pytest.CaptureFixture[str]
+    read: Any, drawn: Path, tmp_path: Path, address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: requirements-cluster.txt")
-    assert read(drawn, "--ray", address) == 2
+    assert read(drawn) == 0
+    before = tables(tmp_path / "out")
+    assert read(drawn, "--restart", "--ray", address) == 2
     assert f"there is no Ray cluster at {address}" in capsys.readouterr().err
+    assert tables(tmp_path / "out") == before
 
 
 def test_what_a_worker_can_not_do_comes_back_as_a_sentence(
