@@ -5,6 +5,7 @@ moment and goes on with the files that no part has, or has from before they chan
 """
 
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -92,6 +93,7 @@ def begin(out: Path, settings: Settings, *, restart: bool) -> None:
         if restart:
             _remove(out, tables)
         (out / _FOLDER).mkdir(parents=True, exist_ok=True)
+        _tidy(out)
     for part in _parts(out):
         found = _settings(part)
         if found != settings:
@@ -204,6 +206,14 @@ def _remove(out: Path, tables: Sequence[str]) -> None:
         part.unlink()
     for name in tables:
         (out / name).unlink()
+
+
+def _tidy(out: Path) -> None:
+    """Remove what a killed run left half-written, as `atomic.replacing` names it."""
+    for folder, name in ((out, rf"{TABLE}\.(parquet|csv)"), (out / _FOLDER, r"\d{20}-[0-9a-f]{8}\.parquet")):
+        for file in folder.iterdir():
+            if re.fullmatch(rf"\.{name}\.[0-9a-f]{{8}}", file.name):
+                file.unlink(missing_ok=True)
 
 
 def _settings(part: Path) -> Settings:

@@ -232,6 +232,19 @@ def test_a_full_disk_is_a_sentence_and_the_run_goes_on(
     assert tables(tmp_path / "out") == tables(tmp_path / "straight")
 
 
+def test_what_a_killed_run_left_half_written_is_removed(read: Any, drawn: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    read(drawn)
+    before = {file for file in out.rglob("*") if file.is_file()}
+    (part,) = (out / "parts").iterdir()
+    left = [out / ".scores.csv.0123abcd", out / ".scores.parquet.0123abcd"]
+    left.append(part.with_name(f".{part.name}.0123abcd"))
+    for file in [*left, out / ".scores.csv.swp"]:
+        file.touch()
+    assert read(drawn) == 0
+    assert {file for file in out.rglob("*") if file.is_file()} == before | {out / ".scores.csv.swp"}
+
+
 def test_a_damaged_part_is_named(
     read: Any, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -285,6 +298,8 @@ def test_a_table_of_somebody_else_is_left_alone(
         (["a", "--out", "o", "--insist"], "for one FILE, without --out"),
         (["a", "--out", "o", "--csv", "f.csv"], "for one FILE, without --out"),
         (["a", "--out", "o", "--workers", "0"], "--workers is 0"),
+        (["a", "--format", "csv"], "give --out DIR"),
+        (["a", "--out", "o", "--alpha", "7"], "for one FILE, without --out"),
     ],
 )
 def test_options_that_do_not_go_together(
