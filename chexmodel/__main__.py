@@ -135,7 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after the program's name; by default the process's.
 
     Returns:
-        What the command returns, 0 for nothing; 2 after an expected error, which is one sentence on stderr.
+        What the command returns, 0 for nothing; 2 after an expected error, which is one sentence on stderr;
+        130 if interrupted.
         tyro itself exits with 2 on arguments that don't parse.
     """
     try:
@@ -143,8 +144,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             prog="python -m chexmodel", description="Read chest X-rays from the shell.", args=arguments
         )
     except ChexError as error:
-        print(error, file=sys.stderr)
+        print(
+            str(error).encode(errors="backslashreplace").decode(), file=sys.stderr
+        )  # paths may be any bytes
         return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     return int(status or 0)
 
 

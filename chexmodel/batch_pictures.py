@@ -37,8 +37,13 @@ def overlay_png(prediction: Prediction, finding: str) -> bytes:
 
 def file_name(film: str, finding: str) -> str:
     """Name an overlay by its film's path and its finding, with letters that any file system takes."""
-    stem = re.sub(r"[^\w.-]+", "_", PurePosixPath(film).stem)[:60]
+    stem = cut(re.sub(r"[^\w.-]+", "_", PurePosixPath(film).stem)[:60], 150)
     return f"{stem}-{finding.lower().replace(' ', '-')}.png"
+
+
+def cut(name: str, most: int) -> str:
+    """Give so many bytes of a name at most, in whole letters: file systems count bytes."""
+    return name.encode()[:most].decode(errors="ignore")
 
 
 def _reduced(film: NDArray[np.float32], side: int) -> NDArray[np.float32]:

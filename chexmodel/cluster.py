@@ -86,12 +86,14 @@ def on_ray(predictor: Predictor, address: str, workers: int | None = None) -> Re
         workers: processes, of one core each; None for one per core of the cluster.
 
     Raises:
-        ChexError: Ray is not installed; later, it can't be reached, or its workers failed.
+        ChexError: Ray is not installed, or nobody listens at the address; later, that its workers failed.
     """
     try:
         import ray
     except ImportError:
         raise ChexError("--ray needs Ray: pip install -r requirements-cluster.txt") from None
+    if not ray.is_initialized():
+        _reach(address)  # before anything is done: --restart removes the former results
 
     def reader(files: Sequence[FilmFile], order: Order) -> Generator[list[Row], None, None]:
         if not files:
@@ -115,7 +117,6 @@ def on_ray(predictor: Predictor, address: str, workers: int | None = None) -> Re
 def _connect(address: str, workers: int | None) -> None:
     import ray
 
-    _reach(address)
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     started: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False} if address == LOCAL else {}

@@ -94,18 +94,22 @@ class _File(NamedTuple):
 
 
 def open_uploads(
-    files: Sequence[tuple[str, bytes]], *, peek: Callable[[bytes], Peek] = dicom_header.peek
+    files: Sequence[tuple[str, bytes]],
+    *,
+    peek: Callable[[bytes], Peek] = dicom_header.peek,
+    seconds: float | None = MAX_SECONDS,
 ) -> Opened:
     """Find the films in what was uploaded: films, the files of a folder, ZIPs with folders.
 
     Headers are looked at, pictures are not decoded. Of everything that is no film the reason is told; what
     systems and disc writers add is passed over in silence. A table with CheXpert's columns Path and
     Frontal/Lateral gives its films their view. At most `MAX_FILMS` films and `MAX_TOTAL` bytes are taken,
-    what is found in `MAX_SECONDS` and what its size adds to them; of an upload above `MAX_UPLOAD` nothing.
+    what is found in `seconds` and what its size adds to them; of an upload above `MAX_UPLOAD` nothing.
 
     Args:
         files: (name or path, bytes) of each; the bytes are held as long as an entry is.
         peek: looks at a DICOM's header; where files are strangers', in another process (`decoding`).
+        seconds: after which no further file is looked at; None for no limit, where nobody waits.
     """
     if (came := sum(len(data) for _, data in files)) > MAX_UPLOAD:
         large = tr("This upload is more than {most} MB: choose it in parts.", most=MAX_UPLOAD // 2**20)
@@ -113,10 +117,11 @@ def open_uploads(
     films, refused = list[Entry](), list[Refusal]()
     numbers: dict[str, int] = {}
     views: dict[str, View] = {}
-    total, end = 0, time.monotonic() + MAX_SECONDS + came / BYTES_A_SECOND
+    end = None if seconds is None else time.monotonic() + seconds + came / BYTES_A_SECOND
+    total = 0
     for file in _files(files, refused):
         try:
-            if time.monotonic() > end:
+            if end is not None and time.monotonic() > end:
                 raise ImageError(tr("Looking through this upload took too long: upload it in parts."))
             check_bytes(file.size)
             # Counted whatever it turns out to be: a table, or a DICOM with a long header, is read whole.

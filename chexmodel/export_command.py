@@ -57,7 +57,13 @@ def export(
             own phantoms, and in use the first 3 films.
         cache: write the two files where the app keeps them, and leave the bundle as it is.
     """
+    files: dict[str, Path | None] = {"pdf": pdf, "json": json, "csv": csv, "png": png, "sr": sr, "sc": sc}
     if source.is_dir():
+        if out or any(files.values()) or finding or identity or insist:
+            raise ChexError(
+                "--out, the formats, --finding, --identity and --insist are for a film: "
+                f"{source} is a directory"
+            )
         _export_onnx(source, films, cache=cache)
         return
     if films or cache:
@@ -69,7 +75,6 @@ def export(
     from chexmodel.report_formats import FORMATS
     from chexmodel.verdicts import Word
 
-    files: dict[str, Path | None] = {"pdf": pdf, "json": json, "csv": csv, "png": png, "sr": sr, "sc": sc}
     if out is None and not any(files.values()):
         raise ChexError("nothing to write: give --out DIR, or a file for one of the formats, as --pdf FILE")
     predictor = Predictor.from_bundle(model)
@@ -91,9 +96,10 @@ def export(
             for kind, form in FORMATS.items():
                 if files[kind] is None and not (form.dicom and reason):
                     files[kind] = out / f"report{form.suffix}"
-        for kind, form in FORMATS.items():
-            if (file := files[kind]) is not None:
-                write(file, form.write(report))
+        # All are made before any is written: what can't be made leaves no half of an export.
+        made = [(file, form.write(report)) for kind, form in FORMATS.items() if (file := files[kind])]
+        for file, data in made:
+            write(file, data)
     if out is not None and reason:
         print(f"note: {reason}", file=sys.stderr)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from chexmodel.atomic import write_file
 from chexmodel.batch import Findings, facts, read_film, scores
-from chexmodel.batch_pictures import file_name
+from chexmodel.batch_pictures import cut, file_name
 from chexmodel.containers import Entry, open_uploads
 from chexmodel.errors import ImageError
 from chexmodel.filetype import ZIP
@@ -56,7 +56,7 @@ def read_file(predictor: Predictor, file: FilmFile, order: Order) -> list[Row]:
 
 
 def _rows(predictor: Predictor, name: str, data: bytes, order: Order) -> list[Row]:
-    films, refused = open_uploads([(name, data)])
+    films, refused = open_uploads([(name, data)], seconds=None)  # a busy machine must not lose films
     if not data.startswith(ZIP):
         digest = films[0].key if films else hashlib.sha256(data).hexdigest()  # a lone film's key is that
         rows = [_read(predictor, film, name, digest, order, PurePosixPath(name).parent) for film in films]
@@ -84,6 +84,8 @@ def _refused(path: str, reason: str, digest: str | None) -> Row:
 
 
 def _save(out: Path, name: PurePosixPath, png: bytes) -> str:
+    # Escaped bytes make a folder's name longer than it was.
+    name = PurePosixPath(*(cut(part, 255) for part in name.parts))
     file = out / OVERLAYS / name
     with told(out):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -109,9 +111,9 @@ def _bytes(file: FilmFile) -> bytes:
     Raises:
         ImageError: it can't be opened, is empty or too large.
     """
-    if file.size == 0 and Path(file.path).exists():
-        check_bytes(0)  # before opening: a pipe would wait for its writer
     try:
+        if file.size == 0 and Path(file.path).exists():
+            check_bytes(0)  # before opening: a pipe would wait for its writer
         with Path(file.path).open("rb") as handle:
             head = handle.read(len(ZIP))
             if head != ZIP:

@@ -19,7 +19,7 @@ from chexmodel.errors import ChexError
 from chexmodel.film_files import FilmFile, find
 from chexmodel.film_rows import Order, read_file
 from chexmodel.labels import OBSERVATIONS
-from chexmodel.parts import Format, Row, Settings, begin, missing, save, table, write
+from chexmodel.parts import OWN, Format, Row, Settings, begin, missing, save, table, write
 from chexmodel.predictor import Predictor
 from chexmodel.version import __version__
 
@@ -69,7 +69,7 @@ def read_many(
         ChexError: there are no such paths or observations, the folder was read with other settings, or the
             disk is full. What was read is kept, also when the run is interrupted.
     """
-    listing = find(paths, but=order.out)
+    listing = find(paths, but=order.out, own=OWN)
     settings = _settings(predictor, order.findings, listing.root)
     begin(order.out, settings, restart=restart)
     pending = missing(order.out, listing.files)

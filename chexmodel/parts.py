@@ -4,6 +4,8 @@ A part is a Parquet file of `SCHEMA` whose metadata tell with what it was read. 
 moment and goes on with the files that no part has, or has from before they changed.
 """
 
+import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +32,8 @@ TABLE: Final = "scores"
 OVERLAYS: Final = "overlays"
 """Folder of the overlays; the column of that name counts from it."""
 _FOLDER: Final = "parts"
+OWN: Final = (OVERLAYS, _FOLDER, f"{TABLE}.parquet", f"{TABLE}.csv")
+"""All that is written into a folder of scores."""
 _STAMP: Final = ("source", "bytes", "modified", "opened")
 _SETTINGS: Final = b"chexmodel"
 
@@ -82,13 +86,14 @@ def begin(out: Path, settings: Settings, *, restart: bool) -> None:
     Raises:
         ChexError: it was read with other settings, or its tables are not of this program.
     """
-    tables = [name for kind in ("parquet", "csv") if (out / (name := f"{TABLE}.{kind}")).exists()]
     with told(out):
+        tables = [name for name in OWN[2:] if os.path.lexists(out / name)]
         if tables and not (out / _FOLDER).is_dir():
             raise ChexError(f"{out} has a {tables[0]} that this program did not write: give another --out")
         if restart:
             _remove(out, tables)
         (out / _FOLDER).mkdir(parents=True, exist_ok=True)
+        _tidy(out)
     for part in _parts(out):
         found = _settings(part)
         if found != settings:
@@ -192,7 +197,7 @@ def _parts(out: Path) -> list[Path]:
 def _remove(out: Path, tables: Sequence[str]) -> None:
     for part in _parts(out):
         try:
-            painted = pq.read_table(part, columns=["overlays"])["overlays"].drop_null().to_pylist()
+            painted = _columns(part, ["overlays"])["overlays"].drop_null().to_pylist()
         except (OSError, pa.ArrowException):
             painted = []  # a damaged part must not keep one from starting again
         for name in (name for names in painted for name in names):
@@ -203,9 +208,22 @@ def _remove(out: Path, tables: Sequence[str]) -> None:
         (out / name).unlink()
 
 
+def _tidy(out: Path) -> None:
+    """Remove what a killed run left half-written, as `atomic.replacing` names it."""
+    for folder, name in ((out, rf"{TABLE}\.(parquet|csv)"), (out / _FOLDER, r"\d{20}-[0-9a-f]{8}\.parquet")):
+        for file in folder.iterdir():
+            if re.fullmatch(rf"\.{name}\.[0-9a-f]{{8}}", file.name):
+                file.unlink(missing_ok=True)
+
+
 def _settings(part: Path) -> Settings:
-    with _whole(part):
-        return Settings.model_validate_json((pq.read_schema(part).metadata or {}).get(_SETTINGS, b""))
+    with _whole(part), part.open("rb") as file:
+        return Settings.model_validate_json((pq.read_schema(file).metadata or {}).get(_SETTINGS, b""))
+
+
+def _columns(part: Path, columns: list[str]) -> pa.Table:
+    with part.open("rb") as file:  # a path would be taken for text, and for an address if it has a colon
+        return pq.read_table(file, columns=columns)
 
 
 def _read(out: Path, columns: list[str]) -> pa.Table:
@@ -213,7 +231,7 @@ def _read(out: Path, columns: list[str]) -> pa.Table:
     tables = [SCHEMA.empty_table().select(columns).append_column("part", pa.array([], pa.int64()))]
     for number, part in enumerate(_parts(out)):
         with _whole(part):
-            read = pq.read_table(part, columns=columns)
+            read = _columns(part, columns)
             tables.append(read.append_column("part", pa.array([number] * len(read), pa.int64())))
     return pa.concat_tables(tables).unify_dictionaries()
 

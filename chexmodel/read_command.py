@@ -4,13 +4,15 @@ import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import tyro
 
 from chexmodel.command_line import SHIPPED, bar, write
 from chexmodel.errors import ChexError
 from chexmodel.machine import cores
+
+_ALPHA: Final = 0.55
 
 
 def read(
@@ -20,7 +22,7 @@ def read(
     csv: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None,
     overlay: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None,
     finding: str | None = None,
-    alpha: float = 0.55,
+    alpha: float = _ALPHA,
     insist: bool = False,
     format: Literal["both", "parquet", "csv"] = "both",  # noqa: A002
     overlays: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="FINDING…")] = None,
@@ -43,7 +45,7 @@ def read(
         paths: PNG, JPEG, TIFF or DICOM files, up to 50 MB. With --out also ZIPs of up to 200 of them, folders
             with all that is in them, patterns in quotes ("films/**/*.dcm"), and @LIST: a text file with a
             path a line.
-        out: read all PATHs into this folder.
+        out: read all PATHs into this folder; what it holds of a run is never read as films.
         model: the bundle to read with.
         csv: of one FILE: also write the findings as a table. Default: not written.
         overlay: of one FILE: also write the film with the heatmap of one finding, at its size. Default: not
@@ -60,12 +62,13 @@ def read(
         restart: with --out: forget what an earlier run left in DIR.
     """
     if out is None:
-        if overlays is not None or workers is not None or ray is not None or restart or len(paths) != 1:
+        for_many = overlays is not None or workers is not None or ray is not None or format != "both"
+        if for_many or restart or len(paths) != 1:
             raise ChexError("many films are read into a folder: give --out DIR; or give one FILE alone")
         _one(Path(paths[0]), model, csv, overlay, finding=finding, alpha=alpha, insist=insist)
         return 0
-    if csv or overlay or finding or insist:
-        raise ChexError("--csv, --overlay, --finding and --insist are for one FILE, without --out")
+    if csv or overlay or finding or insist or alpha != _ALPHA:
+        raise ChexError("--csv, --overlay, --finding, --alpha and --insist are for one FILE, without --out")
     return _many(paths, model, out, format, overlays, workers, ray, restart=restart)
 
 
@@ -108,6 +111,7 @@ def _many(
     *,
     restart: bool,
 ) -> int:
+    from chexmodel.film_files import printable
     from chexmodel.film_rows import Order
     from chexmodel.headless import in_threads, read_many
     from chexmodel.predictor import Predictor
@@ -137,12 +141,12 @@ def _many(
             )
     except KeyboardInterrupt:
         print(
-            f"interrupted: {out} keeps what was read, the same command goes on from there",
+            f"interrupted: {printable(out)} keeps what was read, the same command goes on from there",
             file=sys.stderr,
         )
         return 130
     found = summary.statuses
     counts = ", ".join(f"{found[status]:,} {status}" for status in ("read", "withheld", "not read"))
     print(f"{found.total():,} films: {counts}; {summary.files:,} files were read by this run")
-    print(" and ".join(map(str, summary.tables)))
+    print(" and ".join(map(printable, summary.tables)))
     return 1 if summary.statuses["not read"] else 0

@@ -231,11 +231,13 @@ def test_what_could_inflate_without_a_bound_is_not_inflated(
 
 
 def test_looking_through_an_upload_takes_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(containers, "MAX_SECONDS", 3)
     monkeypatch.setattr(containers, "time", SimpleNamespace(monotonic=itertools.count().__next__))
-    opened = opened_alone("x.zip", packed({f"{k}.png": PNG for k in range(5)}))
+    archive = packed({f"{k}.png": PNG for k in range(5)})
+    opened = open_uploads([("x.zip", archive)], seconds=3)
     assert names(opened) == ["0.png", "1.png", "2.png"]
     assert "took too long" in reasons(opened)["4.png"]
+    assert opened_alone("x.zip", archive).refused
+    assert not open_uploads([("x.zip", archive)], seconds=None).refused
 
 
 def encrypted() -> bytes:

@@ -99,6 +99,26 @@ def test_what_can_not_be_done_is_a_sentence(
     assert "Traceback" not in message
 
 
+def test_what_can_not_be_made_leaves_nothing(tiny_bundle: Path, film: Path, tmp_path: Path) -> None:
+    asked = ["--pdf", str(tmp_path / "a.pdf"), "--sr", str(tmp_path / "a.dcm")]
+    assert main(["export", str(film), "--model", str(tiny_bundle), *asked]) == 2
+    assert names(tmp_path) == ["film.png"]
+
+
+@pytest.mark.parametrize(
+    "option", [["--out", "o"], ["--pdf", "o.pdf"], ["--finding", "Edema"], ["--identity"], ["--insist"]]
+)
+def test_options_of_a_film_are_not_for_a_bundle(
+    tiny_bundle: Path, option: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("exported")
+
+    monkeypatch.setattr("chexmodel.export_command._export_onnx", never)
+    assert main(["export", str(tiny_bundle), *option]) == 2
+    assert "are for a film" in capsys.readouterr().err
+
+
 def test_schema_is_that_of_the_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == json_schema()

@@ -68,6 +68,17 @@ def test_what_can_not_be_done_is_a_sentence(
     assert not Path("o.png").exists()
 
 
+def test_an_interruption_is_a_word(
+    made: Path, film: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Predictor, "from_bundle", interrupted)
+    assert main(["read", str(film), "--model", str(made)]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
 def test_a_missing_film_and_a_missing_model_are_sentences(
     made: Path, film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

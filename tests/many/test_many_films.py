@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -105,53 +104,6 @@ def test_overlays_are_those_of_the_readings(
     assert table.loc["study.zip/../../up.png", "overlays"][0].startswith("study.zip/")
 
 
-# ------------------------------------------------------------------------------------------- paths
-
-
-def names(*paths: object, but: Path = Path("none")) -> list[str]:
-    return [file.name for file in find([str(path) for path in paths], but=but).files]
-
-
-def test_folders_patterns_and_lists(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = ["empty.png", "letter.txt", "study.zip", "a/one.png", "a/two_lateral.png"]
-    whole += ["b/=three.png", "b/broken.png", "b/four"]
-    assert names(films) == whole
-    assert names(films, but=films / "b") == whole[:5]
-    assert names(films / "a", films / "a" / "one.png") == ["one.png", "two_lateral.png"]
-    assert names(films / "b" / "four", films / "a") == ["b/four", "a/one.png", "a/two_lateral.png"]
-    pngs = ["a/one.png", "a/two_lateral.png", "b/=three.png", "b/broken.png", "empty.png"]
-    assert names(films / "**" / "*.png") == pngs
-    assert names(films / "*t*") == ["empty.png", "letter.txt", "study.zip", "train.csv"]
-    monkeypatch.chdir(films)
-    listed = b"\xef\xbb\xbfa/one.png\r\n\r\nb\r\n" + bytes(tmp_path / "gone.png") + b"\n"
-    (tmp_path / "list").write_bytes(listed)
-    assert names(f"@{tmp_path / 'list'}") == [
-        *("films/a/one.png", "films/b/=three.png", "films/b/broken.png", "films/b/four", "gone.png")
-    ]
-    link = films / "a" / "link.png"
-    link.symlink_to(films / "b" / "four")
-    assert "link.png" in names(films / "a")
-
-
-@pytest.mark.parametrize("path", ["none.png", "*.nothing", "@none", "empty"])
-def test_paths_of_nothing_are_a_sentence(
-    read: Any, tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "empty").mkdir()
-    assert read(path) == 2
-    assert path.lstrip("@") in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-def test_names_of_any_bytes(read: Any, drawn: Path, tmp_path: Path) -> None:
-    strange = [b"\xff\xfe.png", "Röntgen\n2.png".encode()]
-    for name in strange:
-        shutil.copyfile(drawn / "00.png", os.fsencode(drawn) + b"/" + name)
-    assert read(drawn) == 0
-    assert set(scores(tmp_path / "out").index) >= {"\\xff\\xfe.png", "Röntgen\n2.png"}
-
-
 # --------------------------------------------------------------------------------------------- Ray
 
 
@@ -183,11 +135,14 @@ def test_without_ray(
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:999999"])
 def test_a_cluster_that_is_not_there(
-    read: Any, drawn: Path, address: str, capsys: pytest.CaptureFixture[str]
+    read: Any, drawn: Path, tmp_path: Path, address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: requirements-cluster.txt")
-    assert read(drawn, "--ray", address) == 2
+    assert read(drawn) == 0
+    before = tables(tmp_path / "out")
+    assert read(drawn, "--restart", "--ray", address) == 2
     assert f"there is no Ray cluster at {address}" in capsys.readouterr().err
+    assert tables(tmp_path / "out") == before
 
 
 def test_what_a_worker_can_not_do_comes_back_as_a_sentence(

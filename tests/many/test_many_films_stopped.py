@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import itertools
 import os
 import shutil
 import signal
@@ -9,20 +10,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from many_films import scores, tables
-from tiny_bundle import UNTRAINED, write_tiny_bundle
+from many_films import scores, tables, zipped
+from tiny_bundle import write_tiny_bundle
 
-from chexmodel import headless, phantom
-from chexmodel.__main__ import main
+from chexmodel import containers, film_rows, phantom
 from chexmodel.predictor import Prediction, Predictor
-
-# ------------------------------------------------------------------------------------------ resume
 
 
 def test_a_second_run_reads_nothing(read: Any, drawn: Path, tmp_path: Path, seen: list[bytes]) -> None:
@@ -44,21 +42,31 @@ def test_an_interrupted_run_goes_on(
     workers: int,
 ) -> None:
     read(drawn, out="straight")
-    predict, calls = Predictor.predict, iter(range(10**6))
+    predict, calls, given = Predictor.predict, iter(range(10**6)), list[bytes]()
 
     def interrupted(self: Predictor, image: bytes, **options: Any) -> Prediction:
         if next(calls) == 7:
             raise KeyboardInterrupt
+        given.append(image)
         return predict(self, image, **options)
 
     monkeypatch.setattr(Predictor, "predict", interrupted)
     assert read(drawn, "--workers", workers) == 130
     assert "the same command goes on from there" in capsys.readouterr().err
     assert not (tmp_path / "out" / "scores.csv").exists()
+    kept = [
+        digest
+        for part in (tmp_path / "out" / "parts").iterdir()
+        for digest in pq.read_table(part)["sha256"].to_pylist()
+    ]
+    assert 0 < len(kept) < 12
+    given.clear()
     assert read(drawn) == 0
     capsys.readouterr()
+    again = [hashlib.sha256(image).hexdigest() for image in given]
+    assert len(again) == 12 - len(kept)
+    assert not set(again) & set(kept)
     assert tables(tmp_path / "out") == tables(tmp_path / "straight")
-    assert next(calls) < 2 * 12  # the films before the interruption were not read again
 
 
 def test_a_killed_run_goes_on(
@@ -130,6 +138,44 @@ def test_what_could_not_be_opened_is_tried_again(
     assert len(scores(tmp_path / "out")) == 12
 
 
+def test_what_can_not_even_be_looked_at_is_told_and_stops_nothing(
+    read: Any, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Path.stat
+
+    def closed(self: Path, **options: Any) -> Any:
+        if self.name == "05.png":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return plain(self, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", closed)
+        assert read(drawn) == 1
+    table = scores(tmp_path / "out")
+    assert "Permission denied" in table.loc["05.png", "reason"]
+    assert (table["status"] == "read").sum() == 11
+
+
+def test_a_busy_machine_loses_no_film_of_an_archive(
+    read: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "busy.zip"
+    archive.write_bytes(zipped({f"{seed}.png": phantom.png(size=64, seed=seed) for seed in range(3)}))
+    hours = SimpleNamespace(monotonic=itertools.count(0, 3600).__next__)
+    monkeypatch.setattr(containers, "time", hours)
+    assert read(archive) == 0
+    assert scores(tmp_path / "out")["status"].tolist() == ["read"] * 3
+
+
+def test_an_archive_too_large_is_a_row(read: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = tmp_path / "large.zip"
+    archive.write_bytes(zipped({"noise": os.urandom(2**20)}))
+    monkeypatch.setattr(film_rows, "MAX_ARCHIVE", 2**20)
+    assert read(archive) == 1
+    (reason,) = scores(tmp_path / "out")["reason"]
+    assert reason == "The archive is 1 MB; the limit is 1 MB: unpack it."
+
+
 def test_other_settings_are_refused_until_restarted(
     read: Any, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,106 +194,3 @@ def test_other_settings_are_refused_until_restarted(
     assert read(drawn, "--restart", model=other) == 0
     assert list((tmp_path / "out" / "overlays").iterdir()) == [mine]
     assert set(scores(tmp_path / "out")["model"]) == {"other"}
-
-
-# ------------------------------------------------------------------------------------------- faults
-
-
-@pytest.mark.parametrize("call", [1, 2, 3])
-def test_a_full_disk_is_a_sentence_and_the_run_goes_on(
-    read: Any,
-    drawn: Path,
-    tmp_path: Path,
-    call: int,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(headless, "PART_ROWS", 5)
-    sync, calls = os.fsync, iter(range(1, 10**6))
-
-    def full(handle: int) -> None:
-        if next(calls) >= call:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        sync(handle)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        assert read(drawn) == 2
-    message = capsys.readouterr().err.strip().splitlines()
-    assert "No space left on device" in message[-1]
-    assert "the same command goes on" in message[-1]
-    assert len(list((tmp_path / "out" / "parts").iterdir())) == call - 1  # and no half of one
-    assert read(drawn) == 0
-    read(drawn, out="straight")
-    assert tables(tmp_path / "out") == tables(tmp_path / "straight")
-
-
-def test_a_damaged_part_is_named(
-    read: Any, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    read(drawn)
-    before = tables(tmp_path / "out")
-    (part,) = (tmp_path / "out" / "parts").iterdir()
-    part.write_bytes(part.read_bytes()[:-100])
-    assert read(drawn) == 2
-    assert f"{part} is damaged" in capsys.readouterr().err
-    part.unlink()
-    assert read(drawn) == 0
-    assert tables(tmp_path / "out") == before
-    (part,) = (tmp_path / "out" / "parts").iterdir()
-    part.write_bytes(b"PAR1")
-    assert read(drawn, "--restart") == 0
-
-
-@pytest.mark.parametrize("name", ["absolute", "../mine.png"])
-def test_starting_again_removes_nothing_outside_of_the_overlays(
-    read: Any, drawn: Path, tmp_path: Path, name: str
-) -> None:
-    """A part may be anybody's, where folders are shared."""
-    mine = tmp_path / "out" / "mine.png"
-    read(drawn, "--overlays", "Edema")
-    mine.write_bytes(b"1")
-    (part,) = (tmp_path / "out" / "parts").iterdir()
-    rows = pq.read_table(part)
-    named = pa.array([[str(mine) if name == "absolute" else name]] * len(rows), pa.list_(pa.string()))
-    column = rows.schema.get_field_index("overlays")
-    pq.write_table(rows.set_column(column, rows.schema.field(column), named), part)
-    assert read(drawn, "--restart") == 0
-    assert mine.exists()
-
-
-def test_a_table_of_somebody_else_is_left_alone(
-    read: Any, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "scores.csv").write_text("mine")
-    for options in ([], ["--restart"]):
-        assert read(drawn, *options) == 2
-        assert "scores.csv that this program did not write" in capsys.readouterr().err
-    assert (tmp_path / "out" / "scores.csv").read_text() == "mine"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["a", "b"], "give --out DIR"),
-        (["a", "--workers", "2"], "give --out DIR"),
-        (["a", "--out", "o", "--insist"], "for one FILE, without --out"),
-        (["a", "--out", "o", "--csv", "f.csv"], "for one FILE, without --out"),
-        (["a", "--out", "o", "--workers", "0"], "--workers is 0"),
-    ],
-)
-def test_options_that_do_not_go_together(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["read", *arguments]) == 2
-    assert said in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("finding", ["Fever", UNTRAINED])
-def test_overlays_of_what_has_no_map(
-    read: Any, drawn: Path, tmp_path: Path, finding: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert read(drawn, "--overlays", finding) == 2
-    assert f"{finding!r} has no map in this model" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
