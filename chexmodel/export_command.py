@@ -54,7 +54,7 @@ def export(
         insist: export although the check of the input withholds the reading; every format is then marked.
         language: of the texts, "en" or "fr".
         films: X-rays to compare the two engines on, or directories of them. Default: 20 of the program's
-            own phantoms, and in use the first 3 films.
+            own phantoms, and in use the first 3 films that the check of the input accepts.
         cache: write the two files where the app keeps them, and leave the bundle as it is.
     """
     files: dict[str, Path | None] = {"pdf": pdf, "json": json, "csv": csv, "png": png, "sr": sr, "sc": sc}
