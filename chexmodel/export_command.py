@@ -59,9 +59,10 @@ def export(
     """
     files: dict[str, Path | None] = {"pdf": pdf, "json": json, "csv": csv, "png": png, "sr": sr, "sc": sc}
     if source.is_dir():
-        if out or any(files.values()) or finding or identity or insist:
+        of_film = out or any(files.values()) or finding or identity or insist
+        if of_film or model != SHIPPED or language != "en":
             raise ChexError(
-                "--out, the formats, --finding, --identity and --insist are for a film: "
+                "--out, the formats, --finding, --model, --identity, --insist and --language are for a film: "
                 f"{source} is a directory"
             )
         _export_onnx(source, films, cache=cache)

@@ -65,6 +65,8 @@ def read(
         for_many = overlays is not None or workers is not None or ray is not None or format != "both"
         if for_many or restart or len(paths) != 1:
             raise ChexError("many films are read into a folder: give --out DIR; or give one FILE alone")
+        if overlay is None and (finding or alpha != _ALPHA):
+            raise ChexError("--finding and --alpha are of the picture that --overlay writes: give it too")
         _one(Path(paths[0]), model, csv, overlay, finding=finding, alpha=alpha, insist=insist)
         return 0
     if csv or overlay or finding or insist or alpha != _ALPHA:

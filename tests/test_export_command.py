@@ -106,7 +106,16 @@ def test_what_can_not_be_made_leaves_nothing(tiny_bundle: Path, film: Path, tmp_
 
 
 @pytest.mark.parametrize(
-    "option", [["--out", "o"], ["--pdf", "o.pdf"], ["--finding", "Edema"], ["--identity"], ["--insist"]]
+    "option",
+    [
+        ["--out", "o"],
+        ["--pdf", "o.pdf"],
+        ["--finding", "Edema"],
+        ["--identity"],
+        ["--insist"],
+        ["--model", "x"],
+        ["--language", "fr"],
+    ],
 )
 def test_options_of_a_film_are_not_for_a_bundle(
     tiny_bundle: Path, option: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

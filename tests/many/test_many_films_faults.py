@@ -111,6 +111,8 @@ def test_a_table_of_somebody_else_is_left_alone(
         (["a", "--out", "o", "--csv", "f.csv"], "for one FILE, without --out"),
         (["a", "--out", "o", "--workers", "0"], "--workers is 0"),
         (["a", "--format", "csv"], "give --out DIR"),
+        (["a", "--finding", "Edema"], "that --overlay writes"),
+        (["a", "--alpha", "0.7"], "that --overlay writes"),
         (["a", "--out", "o", "--alpha", "7"], "for one FILE, without --out"),
     ],
 )
