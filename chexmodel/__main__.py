@@ -144,9 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             prog="python -m chexmodel", description="Read chest X-rays from the shell.", args=arguments
         )
     except ChexError as error:
-        print(
-            str(error).encode(errors="backslashreplace").decode(), file=sys.stderr
-        )  # paths may be any bytes
+        said = str(error).encode(errors="backslashreplace").decode()  # a path may be any bytes
+        print(said, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

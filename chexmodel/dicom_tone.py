@@ -54,7 +54,7 @@ def monochrome_tone(stored: NDArray[Any], header: Dataset) -> Toned:
     """
     padding = _padding(stored, header)
     rescale, actions = _rescale(header)
-    tone, window, warnings = _window(header, signed=_below_zero(stored, rescale))
+    tone, window, warnings = _window(header, partial(_below_zero, stored, rescale))
     if window is not None:
         actions.append(tr("applied {window}", window=window))
     elif header.BitsStored <= 8 and not actions and stored.min() >= 0:
@@ -137,11 +137,14 @@ def _below_zero(stored: NDArray[Any], rescale: Step) -> bool:
     return float(ends.min()) < 0
 
 
-def _window(header: Dataset, *, signed: bool) -> tuple[Step, str | None, list[str]]:
-    """Return the VOI LUT or the first window, to [0, 1]; its name, None where there is none; warnings."""
+def _window(header: Dataset, below_zero: Callable[[], bool]) -> tuple[Step, str | None, list[str]]:
+    """Return the VOI LUT or the first window, to [0, 1]; its name, None where there is none; warnings.
+
+    below_zero: tells whether rescaled values are negative; asked only where it matters, as it takes time.
+    """
     if sequence := header.get("VOILUTSequence"):
         table, first = _table(sequence[0], header)
-        if signed and first >= 2**15:
+        if first >= 2**15 and below_zero():
             first -= 2**16  # PS3.3 C.11.2.1.1: signed as what it is applied to, which pydicom does not know
         table /= np.float32(_white(sequence[0], table))
         voi = partial(_look_up, table=table, first=first)

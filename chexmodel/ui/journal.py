@@ -36,7 +36,7 @@ _MODEL: Final = "journal-model"
 
 
 def begin() -> None:
-    """Get ready to write; serve metrics where they are asked for. Further calls do nothing."""
+    """Get ready to write, of libraries' warnings too; serve metrics where asked. Once is enough."""
     warnings.showwarning = _warned
     if not LOGGER.handlers:
         LOGGER.addHandler(logging.StreamHandler())

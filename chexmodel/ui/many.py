@@ -13,11 +13,7 @@ from typing import Final
 import numpy as np
 import streamlit as st
 
-from chexmodel.batch import (
-    Result,
-    read_films,
-    seconds_left,
-)
+from chexmodel.batch import Result, read_films, seconds_left
 from chexmodel.containers import Entry, Refusal
 from chexmodel.labels import OBSERVATIONS
 from chexmodel.language import current, tr, trn
